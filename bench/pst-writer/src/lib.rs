@@ -1,0 +1,1 @@
+//! Writes PST files for tests, the sample mailbox and benchmarks

@@ -1,0 +1,1 @@
+//! Suggest a reply, extract attributes: the application logic of Rejoinder

@@ -1,0 +1,2 @@
+//! The `rejoinder` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Durable state of Rejoinder: what was ingested, from where, with which outcome

@@ -1,0 +1,1 @@
+//! Vector and full-text store of Rejoinder

@@ -1,0 +1,1 @@
+//! Chunk, embed, upsert: bounded, resumable ingestion with a per-item account

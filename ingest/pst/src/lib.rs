@@ -1,0 +1,1 @@
+//! Read-only reader of Outlook PST and OST files ([MS-PST])

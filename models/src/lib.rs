@@ -1,0 +1,1 @@
+//! Local models of Rejoinder: embedders, manifest, download
