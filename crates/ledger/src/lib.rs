@@ -1,1 +1,55 @@
-//! Durable state of Rejoinder: what was ingested, from where, with which outcome
+//! The durable state of Rejoinder, in one SQLite file: every item that was seen and what became of it, every message
+//! with the places it was found in, the conversations, what the vector store holds, and what was suggested.
+//!
+//! The ledger is what makes ingesting idempotent. Items are written in batches, each in one transaction together with
+//! the position reached, so that a process killed at any instant continues where the last batch ended. What the vector
+//! store may hold is announced here before it is written there ([`Ledger::intend`]) and confirmed after
+//! ([`Ledger::confirm`]), so that neither a lost nor an orphaned record survives the next run.
+//!
+//! ```
+//! use rejoinder_domain::TenantId;
+//! use rejoinder_ledger::{Ledger, MailboxRecord, ReadState};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let ledger = Ledger::open(folder.path().join("ledger.sqlite"))?;
+//! let tenant = TenantId::new("acme-finance")?;
+//! let mailbox = MailboxRecord {
+//!     id: rejoinder_domain::MailboxId::from_content(&[b"sales.mbox"]),
+//!     name: "sales".into(),
+//!     path: "/mail/sales.mbox".into(),
+//!     format: "mbox".into(),
+//!     fingerprint: "1048576 bytes, written 2026-01-05".into(),
+//!     owner: None,
+//! };
+//! assert_eq!(ledger.begin_read(&tenant, &mailbox)?, ReadState::Start);
+//! ledger.finish_read(&tenant, &mailbox.id)?;
+//! assert_eq!(ledger.begin_read(&tenant, &mailbox)?, ReadState::Complete, "an unchanged mailbox is not read again");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Invariants: every table has the tenant in its primary key and every call names it; the ledger does not know about
+//! mail formats, models or vector stores (a thread entry is bytes to it); errors carry no text of a message.
+//!
+//! Modules in reading order: `schema` (the tables and why), `ledger` (the file, its connections, the ingest lock),
+//! `reading`, `threading`, `indexing` (the three phases of an ingest), `query` (what others read), `erase`, `journal`
+//! (runs and suggestions), `content` (how a message is kept), `error`.
+
+mod content;
+mod erase;
+mod error;
+mod indexing;
+mod journal;
+mod ledger;
+mod query;
+mod reading;
+mod schema;
+mod threading;
+
+pub use erase::Erased;
+pub use error::LedgerError;
+pub use indexing::{PendingPair, StoredUnit, Unit};
+pub use journal::{Run, StoredSuggestion};
+pub use ledger::{IngestLock, Ledger};
+pub use query::{MailboxStatus, Totals};
+pub use reading::{ItemOutcome, ItemRecord, MailboxRecord, ReadCounts, ReadState, Vanished};
+pub use threading::{MessageFacts, PairRow, ThreadRow};

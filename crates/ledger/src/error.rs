@@ -1,0 +1,57 @@
+//! What can go wrong, with a kind to decide on.
+
+use rejoinder_domain::ErrorKind;
+
+/// The ledger could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database refused or failed.
+    #[error("the ledger's database failed")]
+    Database(#[from] rusqlite::Error),
+    /// The file or its folder could not be used.
+    #[error("the ledger's file cannot be used")]
+    File(#[from] std::io::Error),
+    /// Another process or thread is ingesting for the same tenant.
+    #[error("another ingest of this tenant is running; wait for it or stop it")]
+    Busy,
+    /// The file was written by a newer version of the program.
+    #[error("the ledger has schema version {found} and this program knows up to {known}; use a newer program")]
+    TooNew {
+        /// The file's version.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// A stored value cannot be understood.
+    #[error("the ledger holds a damaged {0}")]
+    Corrupt(&'static str),
+    /// The mailbox was never announced by [`crate::Ledger::begin_read`].
+    #[error("the ledger does not know this mailbox")]
+    UnknownMailbox,
+    /// A thread panicked while it held the database.
+    #[error("the ledger was left in the middle of a change by a failed thread")]
+    Poisoned,
+}
+
+impl LedgerError {
+    /// What to decide on.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Database(rusqlite::Error::SqliteFailure(failure, _)) => match failure.code {
+                rusqlite::ErrorCode::DatabaseBusy
+                | rusqlite::ErrorCode::DatabaseLocked
+                | rusqlite::ErrorCode::DiskFull => ErrorKind::Transient,
+                rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase => ErrorKind::Corrupt,
+                rusqlite::ErrorCode::CannotOpen
+                | rusqlite::ErrorCode::ReadOnly
+                | rusqlite::ErrorCode::PermissionDenied => ErrorKind::Unavailable,
+                _ => ErrorKind::Internal,
+            },
+            Self::Database(_) | Self::Poisoned => ErrorKind::Internal,
+            Self::File(_) | Self::TooNew { .. } => ErrorKind::Unavailable,
+            Self::Busy => ErrorKind::Transient,
+            Self::Corrupt(_) => ErrorKind::Corrupt,
+            Self::UnknownMailbox => ErrorKind::NotFound,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The file, its two connections and the lock that keeps ingests of one tenant apart.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use rejoinder_domain::TenantId;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::{LedgerError, schema};
+
+/// The durable state. Cheap to share (`Arc<Ledger>`); calls block, so an async caller enters by a blocking thread.
+pub struct Ledger {
+    path: PathBuf,
+    /// SQLite has one writer at a time; the write-ahead log lets the reader go on beside it.
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+/// Held while one tenant is ingested. The operating system lets go of it when the process dies.
+#[derive(Debug)]
+pub struct IngestLock {
+    _file: File,
+}
+
+impl Ledger {
+    /// Opens the ledger, creating file and folder where they are missing and migrating an older file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
+        let path = path.as_ref().to_path_buf();
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut writer = connect(&path)?;
+        schema::migrate(&mut writer)?;
+        let reader = connect(&path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Self { path, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// Takes the tenant's ingest lock or fails with [`LedgerError::Busy`]. It lies beside the ledger as a file, so it also
+    /// holds against another process.
+    pub fn lock_ingest(&self, tenant: &TenantId) -> Result<IngestLock, LedgerError> {
+        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{tenant}.lock"));
+        let file = File::options().create(true).truncate(false).write(true).open(self.path.with_file_name(name))?;
+        match file.try_lock() {
+            Ok(()) => Ok(IngestLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LedgerError::Busy),
+            Err(TryLockError::Error(error)) => Err(LedgerError::File(error)),
+        }
+    }
+
+    /// The connection for reading.
+    pub(crate) fn reader(&self) -> Result<MutexGuard<'_, Connection>, LedgerError> {
+        self.reader.lock().map_err(|_| LedgerError::Poisoned)
+    }
+
+    /// Runs `change` in one transaction: all of it is durable when this returns, or none.
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let mut connection = self.writer.lock().map_err(|_| LedgerError::Poisoned)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = change(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Empties the write-ahead log into the file, so that what was erased is not left in it. A reader in another process
+    /// can hold that up; then the next erasure or the last close does it.
+    pub(crate) fn truncate_log(&self) -> Result<(), LedgerError> {
+        let connection = self.writer.lock().map_err(|_| LedgerError::Poisoned)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // FULL costs one sync per transaction, some hundred in an ingest. NORMAL could lose the last transactions in a power
+    // failure, and with them the announcement of records that the store did keep.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Erased text is overwritten, not only unlinked.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

@@ -1,0 +1,262 @@
+//! What others read: messages, conversations, places and counts.
+
+use jiff::Timestamp;
+use rejoinder_domain::{MailboxId, Message, MessageId, Provenance, Skipped, TenantId, ThreadId};
+use rusqlite::{OptionalExtension as _, params};
+use serde::Serialize;
+
+use crate::content::unpack;
+use crate::{Ledger, LedgerError};
+
+/// The account of one mailbox. `seen = indexed + pending + duplicate + skipped`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MailboxStatus {
+    /// The mailbox.
+    pub id: MailboxId,
+    /// What people call it.
+    pub name: String,
+    /// Where it is.
+    pub path: String,
+    /// Its format's name.
+    pub format: String,
+    /// Whether it was read to its end.
+    pub complete: bool,
+    /// Items seen in the current reading.
+    pub seen: u64,
+    /// First copies of messages that the index holds as they are now.
+    pub indexed: u64,
+    /// First copies of messages that the index lacks or holds outdated.
+    pub pending: u64,
+    /// Further copies of messages.
+    pub duplicate: u64,
+    /// Items that could not be read.
+    pub skipped: u64,
+    /// Items that were read with losses.
+    pub salvaged: u64,
+    /// When it was last read to its end.
+    pub last_read: Option<Timestamp>,
+}
+
+/// Sums over a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Messages that some mailbox holds.
+    pub messages: u64,
+    /// Conversations among them.
+    pub threads: u64,
+    /// Reply pairs among them.
+    pub pairs: u64,
+    /// Passages in the index.
+    pub chunks: u64,
+}
+
+impl Ledger {
+    /// The message, direction as last found out. Also one that is in no mailbox any more, until it is erased.
+    pub fn message(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<Message>, LedgerError> {
+        let row: Option<(Vec<u8>, String)> = self
+            .reader()?
+            .prepare_cached("SELECT content, direction FROM message WHERE tenant = ?1 AND id = ?2")?
+            .query_row(params![tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        row.map(|(content, direction)| unpack(&content, &direction)).transpose()
+    }
+
+    /// Up to `limit` messages that some mailbox holds, in order of their ids, after `after`: the next page starts after the
+    /// last one.
+    pub fn messages(
+        &self,
+        tenant: &TenantId,
+        after: Option<&MessageId>,
+        limit: u32,
+    ) -> Result<Vec<Message>, LedgerError> {
+        let rows: Vec<(Vec<u8>, String)> = self
+            .reader()?
+            .prepare_cached(
+                "SELECT content, direction FROM message WHERE tenant = ?1 AND id > ?2 AND gone = 0 ORDER BY id LIMIT ?3",
+            )?
+            .query_map(params![tenant.as_str(), after.map(MessageId::as_str).unwrap_or_default(), limit], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<Result<_, _>>()?;
+        rows.iter().map(|(content, direction)| unpack(content, direction)).collect()
+    }
+
+    /// The conversation of a message.
+    pub fn thread_of(&self, tenant: &TenantId, message: &MessageId) -> Result<Option<ThreadId>, LedgerError> {
+        let thread: Option<Option<String>> = self
+            .reader()?
+            .prepare_cached("SELECT thread FROM message WHERE tenant = ?1 AND id = ?2")?
+            .query_row(params![tenant.as_str(), message.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(thread.flatten().map(ThreadId::from_stored))
+    }
+
+    /// The message that a message answers.
+    pub fn parent_of(&self, tenant: &TenantId, message: &MessageId) -> Result<Option<MessageId>, LedgerError> {
+        let parent: Option<Option<String>> = self
+            .reader()?
+            .prepare_cached("SELECT parent FROM message WHERE tenant = ?1 AND id = ?2")?
+            .query_row(params![tenant.as_str(), message.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(parent.flatten().map(MessageId::from_stored))
+    }
+
+    /// The messages of a conversation, oldest first, undated ones before all, ties by id.
+    pub fn messages_of_thread(&self, tenant: &TenantId, thread: &ThreadId) -> Result<Vec<MessageId>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT id FROM message WHERE tenant = ?1 AND thread = ?2 AND gone = 0 ORDER BY sent_at, id",
+        )?;
+        let rows = statement.query_map(params![tenant.as_str(), thread.as_str()], |row| {
+            Ok(MessageId::from_stored(row.get::<_, String>(0)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The reply pairs, in order of question and reply, after `after`.
+    pub fn pairs(
+        &self,
+        tenant: &TenantId,
+        after: Option<&(MessageId, MessageId)>,
+        limit: u32,
+    ) -> Result<Vec<(MessageId, MessageId)>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT question, reply FROM pair WHERE tenant = ?1 AND (question, reply) > (?2, ?3)
+             ORDER BY question, reply LIMIT ?4",
+        )?;
+        let (question, reply) = after.map_or(("", ""), |(question, reply)| (question.as_str(), reply.as_str()));
+        let rows = statement.query_map(params![tenant.as_str(), question, reply, limit], |row| {
+            Ok((MessageId::from_stored(row.get::<_, String>(0)?), MessageId::from_stored(row.get::<_, String>(1)?)))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Every place that holds a copy of the message, sorted.
+    pub fn provenance_of(&self, tenant: &TenantId, message: &MessageId) -> Result<Vec<Provenance>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT mailbox, folder, place FROM item WHERE tenant = ?1 AND message = ?2 ORDER BY 1, 2, 3",
+        )?;
+        let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
+            Ok(Provenance {
+                mailbox: MailboxId::from_stored(row.get::<_, String>(0)?),
+                folder: row.get(1)?,
+                place: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Every mailbox that holds a copy of the message, sorted.
+    pub fn mailboxes_of(&self, tenant: &TenantId, message: &MessageId) -> Result<Vec<MailboxId>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection
+            .prepare_cached("SELECT DISTINCT mailbox FROM item WHERE tenant = ?1 AND message = ?2 ORDER BY 1")?;
+        let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
+            Ok(MailboxId::from_stored(row.get::<_, String>(0)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The account of every mailbox for an index version, by name.
+    pub fn status(&self, tenant: &TenantId, version: &str) -> Result<Vec<MailboxStatus>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT mailbox.id, name, path, format, complete, read_at, count(item.position),
+                ifnull(sum(outcome = 'stored' AND unit.stamp IS NOT NULL AND unit.stamp IS message.stamp), 0),
+                ifnull(sum(outcome = 'stored'), 0), ifnull(sum(outcome = 'duplicate'), 0),
+                ifnull(sum(outcome = 'skipped'), 0), ifnull(sum(outcome <> 'skipped' AND losses > 0), 0)
+             FROM mailbox
+             LEFT JOIN item ON item.tenant = ?1 AND item.mailbox = mailbox.id AND item.generation = mailbox.generation
+             LEFT JOIN message ON message.tenant = ?1 AND message.id = item.message
+             LEFT JOIN unit ON unit.tenant = ?1 AND unit.version = ?2 AND unit.message = item.message AND unit.reply = ''
+             WHERE mailbox.tenant = ?1 GROUP BY mailbox.id ORDER BY name, mailbox.id",
+        )?;
+        let rows = statement.query_map(params![tenant.as_str(), version], |row| {
+            let count = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned);
+            let last_read: Option<i64> = row.get(5)?;
+            Ok(MailboxStatus {
+                id: MailboxId::from_stored(row.get::<_, String>(0)?),
+                name: row.get(1)?,
+                path: row.get(2)?,
+                format: row.get(3)?,
+                complete: row.get(4)?,
+                seen: count(6)?,
+                indexed: count(7)?,
+                pending: count(8)?.saturating_sub(count(7)?),
+                duplicate: count(9)?,
+                skipped: count(10)?,
+                salvaged: count(11)?,
+                last_read: last_read.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Sums over the tenant for an index version.
+    pub fn totals(&self, tenant: &TenantId, version: &str) -> Result<Totals, LedgerError> {
+        let connection = self.reader()?;
+        let totals = connection.query_row(
+            "SELECT (SELECT count(*) FROM message WHERE tenant = ?1 AND gone = 0),
+                (SELECT count(DISTINCT thread) FROM message WHERE tenant = ?1 AND gone = 0),
+                (SELECT count(*) FROM pair WHERE tenant = ?1),
+                (SELECT ifnull(sum(records), 0) FROM unit
+                 WHERE tenant = ?1 AND version = ?2 AND reply = '' AND stamp IS NOT NULL)",
+            params![tenant.as_str(), version],
+            |row| {
+                let count = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned);
+                Ok(Totals { messages: count(0)?, threads: count(1)?, pairs: count(2)?, chunks: count(3)? })
+            },
+        )?;
+        Ok(totals)
+    }
+
+    /// Skipped items of the current reading, of one mailbox or of all, in order of mailbox and position.
+    pub fn skipped(
+        &self,
+        tenant: &TenantId,
+        mailbox: Option<&MailboxId>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Skipped>, LedgerError> {
+        self.places(
+            "SELECT item.place, item.reason FROM item JOIN mailbox ON mailbox.tenant = item.tenant
+                AND mailbox.id = item.mailbox AND mailbox.generation = item.generation
+             WHERE item.tenant = ?1 AND (?2 IS NULL OR item.mailbox = ?2) AND outcome = 'skipped'
+             ORDER BY item.mailbox, item.position LIMIT ?4 OFFSET ?3",
+            params![tenant.as_str(), mailbox.map(MailboxId::as_str), offset.cast_signed(), limit],
+        )
+    }
+
+    /// What was lost of items that were otherwise read, in order of mailbox and position.
+    pub fn losses(
+        &self,
+        tenant: &TenantId,
+        mailbox: Option<&MailboxId>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Skipped>, LedgerError> {
+        self.places(
+            "SELECT loss.place, loss.reason FROM loss JOIN mailbox ON mailbox.tenant = loss.tenant
+                AND mailbox.id = loss.mailbox AND mailbox.generation = loss.generation
+             WHERE loss.tenant = ?1 AND (?2 IS NULL OR loss.mailbox = ?2)
+             ORDER BY loss.mailbox, loss.position, loss.ordinal LIMIT ?4 OFFSET ?3",
+            params![tenant.as_str(), mailbox.map(MailboxId::as_str), offset.cast_signed(), limit],
+        )
+    }
+
+    fn places(&self, query: &str, values: impl rusqlite::Params) -> Result<Vec<Skipped>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(query)?;
+        let rows = statement.query_map(values, |row| Ok(Skipped { place: row.get(0)?, reason: row.get(1)? }))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Takes apart what `group_concat` put together; ids hold no comma.
+pub(crate) fn mailbox_list(joined: &str) -> Vec<MailboxId> {
+    let mut mailboxes: Vec<MailboxId> = joined.split(',').map(MailboxId::from_stored).collect();
+    mailboxes.sort_unstable();
+    mailboxes
+}

@@ -1,0 +1,119 @@
+//! The second phase: directions, conversations and reply pairs of all messages of a tenant.
+
+use rejoinder_domain::{Direction, MailboxId, MessageId, TenantId, ThreadId};
+use rusqlite::params;
+
+use crate::content::direction_name;
+use crate::query::mailbox_list;
+use crate::{Ledger, LedgerError};
+
+/// What threading needs to know of a stored message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageFacts {
+    /// The message.
+    pub id: MessageId,
+    /// The thread entry that came with it.
+    pub thread_entry: Vec<u8>,
+    /// Every mailbox that holds it, sorted.
+    pub mailboxes: Vec<MailboxId>,
+    /// Whether one of its copies is in a folder of sent mail.
+    pub in_sent_folder: bool,
+}
+
+/// What threading found out about a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadRow {
+    /// The message.
+    pub message: MessageId,
+    /// Its conversation.
+    pub thread: ThreadId,
+    /// The message that it answers.
+    pub parent: Option<MessageId>,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Digest of what can change in its stored records.
+    pub stamp: String,
+}
+
+/// A reply pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairRow {
+    /// The question.
+    pub question: MessageId,
+    /// Our side's reply to it.
+    pub reply: MessageId,
+    /// Digest of what can change in its stored record.
+    pub stamp: String,
+}
+
+impl Ledger {
+    /// The facts of up to `limit` messages that some mailbox holds, in order of their ids, after `after`.
+    pub fn message_facts(
+        &self,
+        tenant: &TenantId,
+        after: Option<&MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageFacts>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT message.id, message.thread_entry, group_concat(DISTINCT item.mailbox), max(item.in_sent_folder)
+             FROM message JOIN item ON item.tenant = message.tenant AND item.message = message.id
+             WHERE message.tenant = ?1 AND message.id > ?2 AND message.gone = 0
+             GROUP BY message.id ORDER BY message.id LIMIT ?3",
+        )?;
+        let after = after.map(MessageId::as_str).unwrap_or_default();
+        let rows = statement.query_map(params![tenant.as_str(), after, limit], |row| {
+            Ok(MessageFacts {
+                id: MessageId::from_stored(row.get::<_, String>(0)?),
+                thread_entry: row.get(1)?,
+                mailboxes: mailbox_list(&row.get::<_, String>(2)?),
+                in_sent_folder: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes the conversations and replaces the set of reply pairs, in one transaction.
+    pub fn apply_threading(
+        &self,
+        tenant: &TenantId,
+        messages: &[ThreadRow],
+        pairs: &[PairRow],
+    ) -> Result<(), LedgerError> {
+        self.write(|transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE message SET thread = ?3, parent = ?4, direction = ?5, stamp = ?6 WHERE tenant = ?1 AND id = ?2
+                 AND (thread IS NOT ?3 OR parent IS NOT ?4 OR direction <> ?5 OR stamp IS NOT ?6)",
+            )?;
+            for row in messages {
+                update.execute(params![
+                    tenant.as_str(),
+                    row.message.as_str(),
+                    row.thread.as_str(),
+                    row.parent.as_ref().map(MessageId::as_str),
+                    direction_name(row.direction),
+                    row.stamp,
+                ])?;
+            }
+            transaction.execute_batch(
+                "CREATE TEMP TABLE IF NOT EXISTS kept (question TEXT, reply TEXT, PRIMARY KEY (question, reply));
+                 DELETE FROM kept;",
+            )?;
+            let mut keep = transaction.prepare_cached("INSERT OR IGNORE INTO kept VALUES (?1, ?2)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO pair (tenant, question, reply, stamp) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET stamp = excluded.stamp WHERE stamp <> excluded.stamp",
+            )?;
+            for pair in pairs {
+                keep.execute(params![pair.question.as_str(), pair.reply.as_str()])?;
+                insert.execute(params![tenant.as_str(), pair.question.as_str(), pair.reply.as_str(), pair.stamp])?;
+            }
+            transaction.execute(
+                "DELETE FROM pair WHERE tenant = ?1 AND NOT EXISTS
+                    (SELECT 1 FROM kept WHERE kept.question = pair.question AND kept.reply = pair.reply)",
+                [tenant.as_str()],
+            )?;
+            Ok(())
+        })
+    }
+}
