@@ -1,1 +1,2 @@
-//! Chunk, embed, upsert: bounded, resumable ingestion with a per-item account
+//! Chunk.
+pub mod chunk;
