@@ -37,7 +37,8 @@
 //! [`writer`](PstWriter) takes folders and messages, whose parts `spec` describes. `item` makes a message's properties and
 //! tables, `store` and `tables` those that every file has, `names` the map of named properties, `rtf` compressed RTF.
 //! `context` lays out properties and tables, `heap` their heaps, `node` data trees and subnodes, `btree` the two B-trees,
-//! `file` blocks, pages, allocation maps and the header, `encoding` and `format` their bytes.
+//! `file` blocks, pages, allocation maps and the header, `encoding` and `format` their bytes. [`generate`] makes large
+//! mailboxes for benchmarks.
 
 mod btree;
 mod context;
@@ -45,6 +46,7 @@ mod encoding;
 mod error;
 mod file;
 mod format;
+pub mod generate;
 mod heap;
 mod item;
 mod names;
