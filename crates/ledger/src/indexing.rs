@@ -119,12 +119,27 @@ impl Ledger {
                     (SELECT 1 FROM pair WHERE pair.tenant = ?1 AND question = unit.message AND pair.reply = unit.reply)))
              ORDER BY message, reply LIMIT ?3",
         )?;
+        let rows = statement.query_map(params![tenant.as_str(), version, limit], stored_unit)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` units that another index version left behind, with that version and the number of records that this
+    /// version has in their place: the records from that ordinal on are not overwritten by this version's.
+    pub fn superseded_units(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, StoredUnit, u32)>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT old.message, old.reply, old.records, old.version, ifnull(new.records, 0) FROM unit AS old
+             LEFT JOIN unit AS new ON new.tenant = ?1 AND new.version = ?2 AND new.message = old.message
+                AND new.reply = old.reply
+             WHERE old.tenant = ?1 AND old.version <> ?2 ORDER BY old.version, old.message, old.reply LIMIT ?3",
+        )?;
         let rows = statement.query_map(params![tenant.as_str(), version, limit], |row| {
-            Ok(StoredUnit {
-                message: MessageId::from_stored(row.get::<_, String>(0)?),
-                reply: Some(row.get::<_, String>(1)?).filter(|id| !id.is_empty()).map(MessageId::from_stored),
-                records: row.get(2)?,
-            })
+            Ok((row.get(3)?, stored_unit(row)?, row.get(4)?))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -179,4 +194,13 @@ impl Ledger {
             Ok(())
         })
     }
+}
+
+/// From the columns message, reply and records, in this order.
+fn stored_unit(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredUnit> {
+    Ok(StoredUnit {
+        message: MessageId::from_stored(row.get::<_, String>(0)?),
+        reply: Some(row.get::<_, String>(1)?).filter(|id| !id.is_empty()).map(MessageId::from_stored),
+        records: row.get(2)?,
+    })
 }

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
 
 use crate::content::unpack;
-use crate::{Ledger, LedgerError};
+use crate::{Ledger, LedgerError, MailboxRecord};
 
 /// The account of one mailbox. `seen = indexed + pending + duplicate + skipped`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -159,6 +159,25 @@ impl Ledger {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Every mailbox as it was last announced, by id.
+    pub fn mailboxes(&self, tenant: &TenantId) -> Result<Vec<MailboxRecord>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT id, name, path, format, fingerprint, owner FROM mailbox WHERE tenant = ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([tenant.as_str()], |row| {
+            Ok(MailboxRecord {
+                id: MailboxId::from_stored(row.get::<_, String>(0)?),
+                name: row.get(1)?,
+                path: row.get(2)?,
+                format: row.get(3)?,
+                fingerprint: row.get(4)?,
+                owner: row.get(5)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The account of every mailbox for an index version, by name.
     pub fn status(&self, tenant: &TenantId, version: &str) -> Result<Vec<MailboxStatus>, LedgerError> {
         let connection = self.reader()?;
@@ -252,11 +271,4 @@ impl Ledger {
         let rows = statement.query_map(values, |row| Ok(Skipped { place: row.get(0)?, reason: row.get(1)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-}
-
-/// Takes apart what `group_concat` put together; ids hold no comma.
-pub(crate) fn mailbox_list(joined: &str) -> Vec<MailboxId> {
-    let mut mailboxes: Vec<MailboxId> = joined.split(',').map(MailboxId::from_stored).collect();
-    mailboxes.sort_unstable();
-    mailboxes
 }

@@ -4,7 +4,6 @@ use rejoinder_domain::{Direction, MailboxId, MessageId, TenantId, ThreadId};
 use rusqlite::params;
 
 use crate::content::direction_name;
-use crate::query::mailbox_list;
 use crate::{Ledger, LedgerError};
 
 /// What threading needs to know of a stored message.
@@ -14,10 +13,8 @@ pub struct MessageFacts {
     pub id: MessageId,
     /// The thread entry that came with it.
     pub thread_entry: Vec<u8>,
-    /// Every mailbox that holds it, sorted.
-    pub mailboxes: Vec<MailboxId>,
-    /// Whether one of its copies is in a folder of sent mail.
-    pub in_sent_folder: bool,
+    /// Every mailbox that holds it, sorted, and whether there it lies in a folder of sent mail.
+    pub mailboxes: Vec<(MailboxId, bool)>,
 }
 
 /// What threading found out about a message.
@@ -56,7 +53,7 @@ impl Ledger {
     ) -> Result<Vec<MessageFacts>, LedgerError> {
         let connection = self.reader()?;
         let mut statement = connection.prepare_cached(
-            "SELECT message.id, message.thread_entry, group_concat(DISTINCT item.mailbox), max(item.in_sent_folder)
+            "SELECT message.id, message.thread_entry, group_concat(DISTINCT item.mailbox || ' ' || item.in_sent_folder)
              FROM message JOIN item ON item.tenant = message.tenant AND item.message = message.id
              WHERE message.tenant = ?1 AND message.id > ?2 AND message.gone = 0
              GROUP BY message.id ORDER BY message.id LIMIT ?3",
@@ -67,7 +64,6 @@ impl Ledger {
                 id: MessageId::from_stored(row.get::<_, String>(0)?),
                 thread_entry: row.get(1)?,
                 mailboxes: mailbox_list(&row.get::<_, String>(2)?),
-                in_sent_folder: row.get(3)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -116,4 +112,17 @@ impl Ledger {
             Ok(())
         })
     }
+}
+
+/// Takes apart what `group_concat` put together; ids hold neither comma nor space. Of two folders of one mailbox the one
+/// of sent mail counts.
+fn mailbox_list(joined: &str) -> Vec<(MailboxId, bool)> {
+    let mut mailboxes: Vec<(MailboxId, bool)> = joined
+        .split(',')
+        .filter_map(|place| place.split_once(' '))
+        .map(|(mailbox, sent)| (MailboxId::from_stored(mailbox), sent == "1"))
+        .collect();
+    mailboxes.sort_unstable_by(|a, b| (&a.0, !a.1).cmp(&(&b.0, !b.1)));
+    mailboxes.dedup_by(|later, first| later.0 == first.0);
+    mailboxes
 }

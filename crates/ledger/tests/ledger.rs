@@ -139,7 +139,8 @@ fn what_is_stored_comes_back_whole() {
     let facts = ledger.message_facts(&tenant(), None, 10).unwrap();
     assert_eq!(facts.len(), 1);
     assert_eq!(facts[0].thread_entry, b"x");
-    assert_eq!(facts[0].mailboxes, [mailbox("a", "1").id]);
+    assert_eq!(facts[0].mailboxes, [(mailbox("a", "1").id, false)]);
+    assert_eq!(ledger.mailboxes(&tenant()).unwrap(), [mailbox("a", "1")]);
 }
 
 #[test]
