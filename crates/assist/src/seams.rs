@@ -1,0 +1,100 @@
+//! What assist needs from the rest, as traits that the facade implements.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rejoinder_domain::{Embedder, MailboxId, Message, MessageId, Role, SeamError, Span, TenantId};
+
+/// Reads messages back, to verify that a quoted passage is where a citation says it is. A lookup takes milliseconds
+/// (a row of a local database) and is called from async code as it is.
+pub trait MessageLookup: Send + Sync {
+    /// The message, if the tenant has it.
+    fn message(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<Message>, SeamError>;
+
+    /// The mailboxes that hold the message, with the names that people know them by.
+    fn mailboxes_of(&self, tenant: &TenantId, id: &MessageId) -> Result<Vec<(MailboxId, String)>, SeamError>;
+}
+
+/// Divides mail text. `rejoinder-mail` knows how; assist only uses it.
+pub trait TextCleaner: Send + Sync {
+    /// The readable text of an HTML body.
+    fn readable(&self, html: &str) -> String;
+
+    /// Where in `text` is what its sender wrote in this message: no quoted history, forwarded mail, signature or legal
+    /// footer. In order, without overlap.
+    fn new_spans(&self, text: &str) -> Vec<Span>;
+
+    /// ISO 639-1 code of the text's language, where it is long enough to tell.
+    fn language(&self, text: &str) -> Option<String> {
+        detect_language(text)
+    }
+}
+
+/// An embedder that async code may await. An [`Embedder`] computes for milliseconds to seconds on the calling thread,
+/// which would stall an async runtime; assist runs on no particular runtime, so it does not move the work away itself.
+/// The facade implements this trait with its own bounded queue or `spawn_blocking`; [`InlineEmbedder`] is for callers
+/// whose thread may compute (the command line, tests).
+#[async_trait]
+pub trait QueryEmbedder: Send + Sync {
+    /// As [`Embedder::id`].
+    fn id(&self) -> &str;
+
+    /// As [`Embedder::embed`]: one L2-normalised vector per text, in order.
+    async fn embed(&self, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError>;
+}
+
+/// Embeds on the thread that polls.
+pub struct InlineEmbedder(Arc<dyn Embedder>);
+
+impl InlineEmbedder {
+    /// Wraps `embedder`.
+    pub fn new(embedder: Arc<dyn Embedder>) -> Self {
+        Self(embedder)
+    }
+}
+
+#[async_trait]
+impl QueryEmbedder for InlineEmbedder {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    async fn embed(&self, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError> {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        self.0.embed(&texts, role)
+    }
+}
+
+/// The language of `text` by its letter statistics; `None` where that is not reliable.
+pub(crate) fn detect_language(text: &str) -> Option<String> {
+    use whatlang::Lang;
+
+    let info = whatlang::detect(text).filter(whatlang::Info::is_reliable)?;
+    let code = match info.lang() {
+        Lang::Eng => "en",
+        Lang::Deu => "de",
+        Lang::Fra => "fr",
+        Lang::Spa => "es",
+        Lang::Ita => "it",
+        Lang::Nld => "nl",
+        Lang::Por => "pt",
+        Lang::Pol => "pl",
+        Lang::Ces => "cs",
+        Lang::Dan => "da",
+        Lang::Swe => "sv",
+        Lang::Nob => "nb",
+        Lang::Fin => "fi",
+        Lang::Tur => "tr",
+        Lang::Rus => "ru",
+        Lang::Ukr => "uk",
+        Lang::Jpn => "ja",
+        Lang::Cmn => "zh",
+        Lang::Kor => "ko",
+        Lang::Ara => "ar",
+        Lang::Ell => "el",
+        Lang::Hun => "hu",
+        Lang::Ron => "ro",
+        _ => return None,
+    };
+    Some(code.to_owned())
+}

@@ -1,0 +1,184 @@
+//! What is asked of and answered by [`crate::Assist::suggest`]; field for field what API.md's suggest-reply says.
+
+use jiff::Timestamp;
+use rejoinder_domain::{MailboxId, MessageId};
+
+use crate::Ticket;
+
+/// What to search in, for a suggestion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Retrieval {
+    /// Passages at most; `None` is the configured number.
+    pub limit: Option<usize>,
+    /// Only mail sent at or after.
+    pub since: Option<Timestamp>,
+    /// Only mail of these mailboxes; empty does not restrict.
+    pub mailboxes: Vec<MailboxId>,
+}
+
+/// A ticket that needs a reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SuggestRequest {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// What the agent wants the reply to say. The exemplar draft cannot follow it, and says so by a review reason.
+    pub instructions: Option<String>,
+    /// The wanted tone; as for instructions.
+    pub tone: Option<String>,
+    /// ISO 639-1 code of the wanted language; `None` is the language of the ticket's last inbound message.
+    pub language: Option<String>,
+    /// How many different drafts, 1 to 5.
+    pub candidates: u32,
+    /// The longest draft in tokens, for a language model; an exemplar draft is as long as the reply it was.
+    pub max_tokens: Option<u32>,
+    /// What to search in.
+    pub retrieval: Retrieval,
+    /// Who signs. `None` leaves the placeholder `[agent name]`.
+    pub agent_name: Option<String>,
+}
+
+impl SuggestRequest {
+    /// One draft for `ticket`, everything else as configured.
+    pub fn new(ticket: Ticket) -> Self {
+        Self {
+            ticket,
+            instructions: None,
+            tone: None,
+            language: None,
+            candidates: 1,
+            max_tokens: None,
+            retrieval: Retrieval::default(),
+            agent_name: None,
+        }
+    }
+}
+
+/// The answer: drafts, or why there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SuggestAnswer {
+    /// The ticket's id, as sent.
+    pub ticket_id: String,
+    /// The drafts, best first; empty where nothing similar is known.
+    pub suggestions: Vec<Suggestion>,
+    /// Why there is no draft; `Some` exactly when `suggestions` is empty.
+    pub no_suggestion_reason: Option<NoSuggestion>,
+    /// Where there is no draft: passages that are similar enough to be worth reading. Otherwise empty.
+    pub nearest: Vec<Citation>,
+    /// What was tried, in order.
+    pub attempts: Vec<Attempt>,
+    /// Tokens spent.
+    pub usage: Usage,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Why there is no draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSuggestion {
+    /// No earlier question is similar enough, or none similar has a usable reply.
+    NothingSimilar,
+}
+
+impl NoSuggestion {
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NothingSimilar => "nothing_similar",
+        }
+    }
+}
+
+/// One draft.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suggestion {
+    /// The draft. What the agent has to look at is marked in place: `[[check: EUR 1,250.00]]`, `[agent name]`,
+    /// `[customer name]`.
+    pub text: String,
+    /// Which tier wrote it: `exemplar`.
+    pub provider: String,
+    /// Which model: `reply-pairs`.
+    pub model: String,
+    /// ISO 639-1 code of the draft's language, where it is long enough to tell.
+    pub language: Option<String>,
+    /// 0 to 0.95, from similarity and checks alone: see [`crate::suggest::confidence`].
+    pub confidence: f32,
+    /// Whether there is any review reason.
+    pub needs_review: bool,
+    /// Stable snake_case codes, each once, in the order of the checks.
+    pub review_reasons: Vec<&'static str>,
+    /// Every check, passed or not.
+    pub checks: Vec<Check>,
+    /// Where the draft comes from, numbered from 1.
+    pub citations: Vec<Citation>,
+}
+
+/// One check of a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Stable snake_case name.
+    pub name: &'static str,
+    /// Whether it passed.
+    pub passed: bool,
+    /// What was found, for the agent; may repeat words of the draft or the ticket.
+    pub detail: String,
+}
+
+/// A verified quotation: `quote` is the body text of `message_id` from code point `start` up to, not including, `end`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Citation {
+    /// Number in the suggestion, from 1.
+    pub n: u32,
+    /// The message.
+    pub message_id: MessageId,
+    /// The name of a mailbox that holds it; empty where none is known.
+    pub mailbox: String,
+    /// Its subject.
+    pub subject: String,
+    /// When it was sent.
+    pub sent_at: Option<Timestamp>,
+    /// Its author: display name, or the address where there is none.
+    pub from: String,
+    /// The words, verbatim.
+    pub quote: String,
+    /// First code point in the message's body text.
+    pub start: usize,
+    /// One past the last code point.
+    pub end: usize,
+    /// Cosine similarity to the question; without an embedder the share of words in common. 0 to 1.
+    pub score: f32,
+}
+
+/// One tier that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// `exemplar`.
+    pub provider: &'static str,
+    /// `reply-pairs`.
+    pub model: String,
+    /// `ok` or `nothing_similar`.
+    pub outcome: &'static str,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+/// Tokens and money spent; nothing without a language model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Cost in the provider's currency, where there is one.
+    pub cost: Option<f64>,
+}
+
+/// Milliseconds from the request's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Embedding the question and searching both pools.
+    pub retrieve: u64,
+    /// Until the first text was there; for an exemplar the first whole draft.
+    pub first_token: u64,
+    /// All of it.
+    pub total: u64,
+}

@@ -1,0 +1,298 @@
+//! Suggesting a reply: question, retrieval from two pools, draft, checks, citations.
+//!
+//! Today the draft is the exemplar: the reply that our side gave to the most similar message. A language model will take
+//! the place of [`fit`] alone; what is retrieved, checked and cited stays.
+//!
+//! Modules in reading order: [`answer`] (what is asked and answered), `retrieve`, `salutation`, `support` (what a draft may
+//! state), `fit`, `citation`, [`injection`], `checks`, [`confidence`].
+
+pub mod answer;
+mod checks;
+mod citation;
+pub mod confidence;
+mod fit;
+pub mod injection;
+mod retrieve;
+mod salutation;
+mod support;
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
+
+use rejoinder_domain::{Address, ErrorKind, Message, Span, TenantId};
+
+use crate::ticket::{ReadMessage, TicketDirection};
+use crate::{Assist, AssistError};
+use answer::{Attempt, NoSuggestion, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage};
+use checks::Checked;
+use citation::{Claim, Messages};
+use fit::Fit;
+use retrieve::{Exemplar, Found, Question};
+use salutation::PersonName;
+use support::{EarlierPeople, Support};
+
+/// The tier that drafts without a language model.
+const PROVIDER: &str = "exemplar";
+/// What it draws from.
+const MODEL: &str = "reply-pairs";
+/// The most drafts of one request.
+const MAX_CANDIDATES: u32 = 5;
+
+impl Assist {
+    /// Drafts a reply to the ticket's last inbound message, or says that nothing similar is known.
+    pub async fn suggest(&self, tenant: &TenantId, request: &SuggestRequest) -> Result<SuggestAnswer, AssistError> {
+        let started = Instant::now();
+        request.ticket.check(&self.config.limits, "/ticket")?;
+        if !(1..=MAX_CANDIDATES).contains(&request.candidates) {
+            return Err(AssistError::invalid("/candidates", format!("candidates is 1 to {MAX_CANDIDATES}")));
+        }
+        let read = request.ticket.read(self.cleaner.as_ref());
+        let question = self.question(request, &read)?;
+        let found = self.retrieve(tenant, request, &question).await?;
+        let mut attempts = embedder_attempt(self, &found);
+        let retrieved = elapsed_ms(started);
+
+        let mut messages = Messages::new(self.messages.as_ref(), tenant);
+        let case = Case::of(self, request, &read, &question, &found);
+        let mut suggestions = Vec::new();
+        let mut first_draft = 0;
+        for exemplar in &found.exemplars {
+            suggestions.push(self.draft(&case, exemplar, &mut messages)?);
+            if suggestions.len() == 1 {
+                first_draft = elapsed_ms(started);
+            }
+        }
+        let nearest = if suggestions.is_empty() {
+            messages.verify(&passage_claims(&found), &request.retrieval.mailboxes)?.citations
+        } else {
+            Vec::new()
+        };
+        let no_suggestion_reason = suggestions.is_empty().then_some(NoSuggestion::NothingSimilar);
+        let total = elapsed_ms(started);
+        attempts.push(Attempt {
+            provider: PROVIDER,
+            model: MODEL.to_owned(),
+            outcome: no_suggestion_reason.map_or("ok", NoSuggestion::code),
+            ms: total,
+        });
+        tracing::debug!(%tenant, drafts = suggestions.len(), retrieved, total, "suggested");
+        Ok(SuggestAnswer {
+            ticket_id: request.ticket.id.clone(),
+            suggestions,
+            no_suggestion_reason,
+            nearest,
+            attempts,
+            usage: Usage::default(),
+            timings: Timings { retrieve: retrieved, first_token: first_draft, total },
+        })
+    }
+
+    /// Fits one exemplar to the ticket, checks and cites it.
+    fn draft(
+        &self,
+        case: &Case<'_>,
+        exemplar: &Exemplar,
+        messages: &mut Messages<'_>,
+    ) -> Result<Suggestion, AssistError> {
+        let earlier = EarlierCase::of(exemplar, messages)?;
+        let reply_language = self.cleaner.language(&exemplar.reply.text);
+        let fit = Fit {
+            customer: case.customer.as_ref(),
+            agent_name: case.request.agent_name.as_deref().map(str::trim).filter(|name| !name.is_empty()),
+            earlier_agent: earlier.agent.as_ref(),
+            people: &earlier.people,
+            support: &case.support,
+            language: reply_language.as_deref(),
+        };
+        let fitted = fit.apply(&exemplar.reply.text);
+
+        let mut claims = vec![
+            Claim {
+                message_id: &exemplar.reply.message_id,
+                text: &exemplar.reply.text,
+                span: None,
+                score: exemplar.similarity,
+            },
+            Claim {
+                message_id: &exemplar.record.message_id,
+                text: &exemplar.record.text,
+                span: Some(exemplar.record.span),
+                score: exemplar.similarity,
+            },
+        ];
+        claims.extend(passage_claims(case.found));
+        let verified = messages.verify(&claims, &case.request.retrieval.mailboxes)?;
+        let mut addressed = case.addresses_model.clone();
+        for claim in &claims {
+            note_address(&mut addressed, "retrieved mail", &injection::addresses_model(claim.text));
+        }
+        addressed.dedup();
+
+        let closeness = confidence::closeness(exemplar.similarity, case.found.bound);
+        let checks = checks::run(&Checked {
+            draft: &fitted.text,
+            unsupported: &fitted.marked,
+            citations: (verified.citations.len(), verified.dropped),
+            languages: (case.language, reply_language.as_deref()),
+            addresses_model: &addressed,
+            similarity: (exemplar.similarity, case.found.bound),
+            closeness,
+            by_words_only: case.found.by_words_only,
+            unfollowed_instructions: case.asks_for_more,
+        });
+        let review_reasons = checks::review_reasons(&checks);
+        Ok(Suggestion {
+            text: fitted.text,
+            provider: PROVIDER.to_owned(),
+            model: MODEL.to_owned(),
+            language: reply_language,
+            confidence: confidence::confidence(closeness, case.found.by_words_only, &checks),
+            needs_review: !review_reasons.is_empty(),
+            review_reasons,
+            checks,
+            citations: verified.citations,
+        })
+    }
+}
+
+/// What all drafts of one request share.
+struct Case<'a> {
+    request: &'a SuggestRequest,
+    found: &'a Found,
+    customer: Option<PersonName>,
+    support: Support,
+    language: Option<&'a str>,
+    addresses_model: Vec<String>,
+    asks_for_more: bool,
+}
+
+impl<'a> Case<'a> {
+    fn of(
+        assist: &Assist,
+        request: &'a SuggestRequest,
+        read: &[ReadMessage],
+        question: &'a Question,
+        found: &'a Found,
+    ) -> Self {
+        let mut support = Support::default();
+        let language = question.language.as_deref();
+        support.add(&request.ticket.subject, language);
+        for message in read {
+            support.add(&message.text, assist.cleaner.language(&message.text).as_deref());
+        }
+        let customer = &request.ticket.customer;
+        // What the agent asks for and who signs are as good as the ticket.
+        for text in [&customer.name, &customer.email, &request.instructions, &request.agent_name].into_iter().flatten()
+        {
+            support.add(text, language);
+        }
+        let mut addresses_model = Vec::new();
+        note_address(&mut addresses_model, "subject", &injection::addresses_model(&request.ticket.subject));
+        for message in read.iter().filter(|message| message.direction == TicketDirection::Inbound) {
+            let place = format!("ticket message {}", message.index + 1);
+            note_address(&mut addresses_model, &place, &injection::addresses_model(&message.text));
+            let html = request.ticket.messages.get(message.index).and_then(|message| message.html.as_deref());
+            note_address(&mut addresses_model, &place, &injection::html_addresses_model(html.unwrap_or_default()));
+        }
+        let asks = |wish: &Option<String>| wish.as_deref().is_some_and(|wish| !wish.trim().is_empty());
+        Self {
+            request,
+            found,
+            customer: customer.name.as_deref().and_then(PersonName::parse),
+            support,
+            language,
+            addresses_model,
+            asks_for_more: asks(&request.instructions) || asks(&request.tone),
+        }
+    }
+}
+
+/// The people of an earlier case.
+struct EarlierCase {
+    people: EarlierPeople,
+    agent: Option<PersonName>,
+}
+
+impl EarlierCase {
+    fn of(exemplar: &Exemplar, messages: &mut Messages<'_>) -> Result<Self, AssistError> {
+        let reply = messages.get(&exemplar.reply.message_id)?.cloned();
+        let question = messages.get(&exemplar.record.message_id)?.cloned();
+        let agent_address = reply.as_ref().and_then(|reply| reply.from.clone()).unwrap_or_default();
+        let agent = PersonName::parse(&exemplar.reply.author).or_else(|| PersonName::parse(&agent_address.name));
+        let mut people = EarlierPeople::default();
+        people.add(&exemplar.record.author, "");
+        for address in question.iter().chain(&reply).flat_map(addresses) {
+            let is_agent = address.email == agent_address.email && !address.email.is_empty();
+            if !is_agent && (address.name.is_empty() || address.name != exemplar.reply.author) {
+                people.add(&address.name, &address.email);
+                people.add(&name_from_address(&address.email), "");
+            }
+        }
+        for email in &exemplar.record.participants {
+            people.add("", email);
+        }
+        let signed = salutation::find_sign_off(&exemplar.record.text).and_then(|sign_off| sign_off.name);
+        people.add(signed.and_then(|name: Span| name.of(&exemplar.record.text)).unwrap_or_default(), "");
+        people.without_company_of(&agent_address.email);
+        Ok(Self { people, agent })
+    }
+}
+
+/// Everybody on a message.
+fn addresses(message: &Message) -> Vec<&Address> {
+    let one = message.from.iter().chain(&message.sender);
+    one.chain(&message.to).chain(&message.cc).chain(&message.reply_to).collect()
+}
+
+/// `Anna Weber` for `anna.weber@...`; empty where the address is not made like that.
+fn name_from_address(email: &str) -> String {
+    let local = email.split('@').next().unwrap_or_default();
+    let parts: Vec<&str> = local.split(['.', '_', '-']).collect();
+    let alphabetic = |part: &&str| part.chars().count() > 1 && part.chars().all(char::is_alphabetic);
+    if parts.len() < 2 || !parts.iter().all(alphabetic) {
+        return String::new();
+    }
+    let capital = |part: &&str| {
+        let mut letters = part.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    };
+    parts.iter().map(capital).collect::<Vec<_>>().join(" ")
+}
+
+/// The passages that were found, to be quoted.
+fn passage_claims(found: &Found) -> Vec<Claim<'_>> {
+    let claim = |(record, similarity): &'_ (rejoinder_domain::Record, f32)| (record.span, *similarity);
+    let to_claim = |passage| {
+        let (span, score) = claim(passage);
+        Claim { message_id: &passage.0.message_id, text: &passage.0.text, span: Some(span), score }
+    };
+    found.passages.iter().map(to_claim).collect()
+}
+
+fn note_address(notes: &mut Vec<String>, place: &str, signs: &[injection::ModelAddress]) {
+    if !signs.is_empty() {
+        let kinds: Vec<&str> = signs.iter().map(|sign| sign.kind).collect();
+        let note = format!("{place}: {}", kinds.join(", "));
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+}
+
+/// The embedder's failure, where it failed.
+fn embedder_attempt(assist: &Assist, found: &Found) -> Vec<Attempt> {
+    let (Some(embedder), Some(error)) = (&assist.embedder, &found.embedder_error) else { return Vec::new() };
+    let outcome = match error.kind {
+        ErrorKind::Transient => "transient",
+        ErrorKind::RateLimited { .. } => "overloaded",
+        ErrorKind::ContextTooLong => "context_too_long",
+        ErrorKind::Unavailable => "unavailable",
+        _ => "failed",
+    };
+    vec![Attempt { provider: "embedder", model: embedder.id().to_owned(), outcome, ms: 0 }]
+}
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
