@@ -1,13 +1,14 @@
 //! The three files that hold the letters: an mbox, a folder of EML files, and the team's PST.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rejoinder_pst_writer::{
-    AttachmentContent, AttachmentSpec, FileTime, FolderId, HtmlBody, MessageSpec, PSETID_ADDRESS, PSETID_APPOINTMENT,
-    Person, PropertyId, PropertyValue, PstWriter, Recipient, RecipientKind, RtfBody, WriterOptions,
+    AttachmentContent, AttachmentSpec, FileTime, HtmlBody, MessageSpec, PSETID_ADDRESS, PSETID_APPOINTMENT, Person,
+    PropertyId, PropertyValue, PstWriter, Recipient, RecipientKind, RtfBody, WriterOptions,
 };
 
 use crate::artefact;
@@ -74,8 +75,7 @@ pub(crate) fn write_pst(letters: &[Letter], path: &Path) -> Result<()> {
     let inbox = writer.folder(top, "Inbox")?;
     let sent_items = writer.folder(top, "Sent Items")?;
     writer.set_sent_items(sent_items)?;
-    let mut folders: BTreeMap<String, FolderId> =
-        [("Inbox".to_owned(), inbox), ("Sent Items".to_owned(), sent_items)].into();
+    let mut folders = BTreeMap::from([("Inbox".to_owned(), inbox), ("Sent Items".to_owned(), sent_items)]);
     for letter in held_by(letters, Output::Pst) {
         let path = letter.folder.clone().unwrap_or_else(|| "Inbox".to_owned());
         let known = folders.get(&path).copied();
@@ -112,9 +112,9 @@ fn message_spec(letter: &Letter) -> Result<MessageSpec> {
     let received = letter.direction == Direction::Inbound;
     let ids: Vec<String> = letter.references.iter().map(|id| format!("<{id}>")).collect();
     let recipients = [(RecipientKind::To, &letter.to), (RecipientKind::Cc, &letter.cc)];
-    let recipients = recipients.into_iter().flat_map(|(kind, mailboxes)| {
-        mailboxes.iter().map(move |mailbox| Recipient::new(kind, person(mailbox)))
-    });
+    let recipients = recipients
+        .into_iter()
+        .flat_map(|(kind, mailboxes)| mailboxes.iter().map(move |mailbox| Recipient::new(kind, person(mailbox))));
     let mut attachments = Vec::new();
     if letter.logo {
         let mut logo = AttachmentSpec::file("logo.png", "image/png", artefact::logo());
@@ -162,7 +162,7 @@ fn rtf(text: &str) -> Vec<u8> {
             other => {
                 let mut units = [0; 2];
                 for unit in other.encode_utf16(&mut units) {
-                    body.push_str(&format!("\\u{}?", unit.cast_signed()));
+                    let _ = write!(body, "\\u{}?", unit.cast_signed());
                 }
             }
         }
@@ -178,7 +178,9 @@ fn appointment() -> Result<MessageSpec> {
         subject: "Complaint CP-2025-0042: call with Mr Tull".into(),
         sender: Some(Person::smtp("Daniel Osei", "daniel.osei@haldenmarsh.example")),
         submit_time: Some(instant("2025-12-05T14:25:00")?),
-        text: Some("Agree the compensation (£268.50 fees and £750.00) and tell him about the cut-off at 17:00.\r\n".into()),
+        text: Some(
+            "Agree the compensation (£268.50 fees and £750.00) and tell him about the cut-off at 17:00.\r\n".into(),
+        ),
         properties: vec![
             (named(0x820D), PropertyValue::Time(instant("2025-12-08T10:00:00")?)),
             (named(0x820E), PropertyValue::Time(instant("2025-12-08T10:30:00")?)),
@@ -201,6 +203,7 @@ fn contact() -> Result<MessageSpec> {
             (PropertyId::Tag(0x3A11), text("Carvalho")),
             (PropertyId::Tag(0x3A16), text("Orrin Shipping Ltd")),
             (PropertyId::Tag(0x3A08), text("+44 20 7946 0588")),
+            (named(0x8005), text("Carvalho, Inês")),
             (named(0x8082), text("SMTP")),
             (named(0x8083), text("ines.carvalho@orrinshipping.example")),
         ],

@@ -88,7 +88,20 @@ pub(crate) fn attribution(style: Style, language: Language, earlier: &Letter, re
             Language::Fr => format!("Le {}, {name} a écrit :", at.strftime("%d/%m/%Y à %H:%M")),
         },
     };
-    Attribution { html: escape(&plain), plain }
+    let html = escape(&plain);
+    let plain = match style {
+        Style::Gmail => broken_before_address(plain),
+        // Mail on a Mac quotes the line as well.
+        Style::Apple => format!("> {plain}\n>"),
+        _ => plain,
+    };
+    Attribution { plain, html }
+}
+
+/// Gmail's plain part breaks at 78 characters: long attribution lines go on in the next with the address.
+fn broken_before_address(line: String) -> String {
+    const LONGEST: usize = 78;
+    if line.chars().count() > LONGEST { line.replace(" <", "\n<") } else { line }
 }
 
 /// The block that introduces `earlier` where it is passed on.
@@ -224,9 +237,7 @@ fn month(language: Language, at: &Zoned) -> &'static str {
 
 fn month_short(language: Language, at: &Zoned) -> &'static str {
     let names = match language {
-        Language::En => {
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        }
+        Language::En => ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
         Language::De => {
             ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."]
         }

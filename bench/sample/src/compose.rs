@@ -1,5 +1,7 @@
 //! From what was written to letters: addresses, subject, signature, history, identifiers.
 
+use std::fmt::Write as _;
+
 use jiff::Zoned;
 use jiff::civil::DateTime;
 
@@ -252,7 +254,7 @@ impl Desk<'_> {
         let new_plain = text::to_plain(&self.written.body, self.author.wrap) + &signature_plain;
         let mut new_html = text::to_html(&self.written.body, style) + &signature_html;
         if self.written.logo {
-            new_html.push_str(&format!("<p><img src=\"cid:{LOGO_ID}\" alt=\"Halden &amp; Marsh\"></p>\n"));
+            let _ = writeln!(new_html, "<p><img src=\"cid:{LOGO_ID}\" alt=\"Halden &amp; Marsh\"></p>");
         }
         let Some(earlier) = answered.filter(|_| self.quotes()) else {
             return Ok((new_plain, new_html));
@@ -280,8 +282,8 @@ impl Desk<'_> {
             Quote::Top | Quote::None => {
                 let history = match style {
                     Style::Outlook | Style::OutlookHtml => format!("\n{}", earlier.plain),
-                    Style::Gmail | Style::Iphone | Style::Apple => format!("\n{}", text::quoted(&earlier.plain)),
-                    Style::Thunderbird | Style::Plain => text::quoted(&earlier.plain),
+                    Style::Gmail | Style::Iphone => format!("\n{}", text::quoted(&earlier.plain)),
+                    Style::Apple | Style::Thunderbird | Style::Plain => text::quoted(&earlier.plain),
                 };
                 let plain = format!("{new_plain}\n{}{history}", ended(&line.plain));
                 (plain, format!("{new_html}{}", html_history(style, &line, earlier)))
@@ -328,8 +330,8 @@ impl Desk<'_> {
         let footer = self.source.company(self.author)?.footer.get(&self.thread.lang);
         let footer = footer.filter(|_| signing == Signing::Full && !self.written.internal && !self.author.delimiter);
         if let Some(footer) = footer {
-            plain.push_str(&format!("\n{footer}\n"));
-            html.push_str(&format!("<p style=\"font-size:8pt;color:#808080\">{}</p>\n", text::escape(footer)));
+            let _ = writeln!(plain, "\n{footer}");
+            let _ = writeln!(html, "<p style=\"font-size:8pt;color:#808080\">{}</p>", text::escape(footer));
         }
         if style == Style::Iphone {
             let device = match self.author.lang {
@@ -337,8 +339,8 @@ impl Desk<'_> {
                 Language::De => "Von meinem iPhone gesendet",
                 Language::Fr => "Envoyé de mon iPhone",
             };
-            plain.push_str(&format!("\n{device}\n"));
-            html.push_str(&format!("<div><br></div>\n<div dir=\"ltr\">{device}</div>\n"));
+            let _ = writeln!(plain, "\n{device}");
+            let _ = writeln!(html, "<div><br></div>\n<div dir=\"ltr\">{device}</div>");
         }
         Ok((plain, html))
     }

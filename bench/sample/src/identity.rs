@@ -8,8 +8,8 @@ use crate::source::{Kind, Person, Style};
 
 /// The first `length` hexadecimal digits (64 at most) of a hash of `parts`.
 pub(crate) fn mark(parts: &[&str], length: usize) -> String {
-    let digest = hash(parts);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(length).collect()
+    let nibbles = hash(parts).into_iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
+    nibbles.take(length).filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }
 
 /// A `Message-ID` in the manner of the author's client, without angle brackets.
@@ -24,12 +24,7 @@ pub(crate) fn message_id(author: &Person, thread: &str, index: usize, kind: Kind
         (_, Style::Iphone | Style::Apple) => {
             let digits = mark(&parts, 32).to_uppercase();
             let (a, b, c) = (digits.get(..8), digits.get(8..12), digits.get(12..24));
-            format!(
-                "{}-{}-4A1C-9D02-{}@{domain}",
-                a.unwrap_or_default(),
-                b.unwrap_or_default(),
-                c.unwrap_or_default()
-            )
+            format!("{}-{}-4A1C-9D02-{}@{domain}", a.unwrap_or_default(), b.unwrap_or_default(), c.unwrap_or_default())
         }
         (_, Style::Thunderbird | Style::Plain) => format!("{}@{domain}", mark(&parts, 20)),
     }

@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::artefact;
 use crate::compose::LOGO_ID;
-use crate::encode::{charset_label, encode_text, encoded_phrase, encoded_words, fold, percent_encoded, quoted_printable};
+use crate::encode::{
+    charset_label, encode_text, encoded_phrase, encoded_words, fold, percent_encoded, quoted_printable,
+};
 use crate::error::{Result, SampleError};
 use crate::identity;
 use crate::letter::{Attachment, Letter, Mailbox};
@@ -61,9 +63,8 @@ fn head_and_body(letter: &Letter) -> Result<(String, Vec<u8>)> {
         .filter(|(name, _)| *name == "Received")
         .map(|(name, value)| fold(&format!("{name}: {value}")))
         .collect();
-    let people = |mailboxes: &[Mailbox]| {
-        mailboxes.iter().map(|mailbox| address(mailbox, letter)).collect::<Vec<_>>().join(", ")
-    };
+    let people =
+        |mailboxes: &[Mailbox]| mailboxes.iter().map(|mailbox| address(mailbox, letter)).collect::<Vec<_>>().join(", ");
     lines.push(fold(&format!("From: {}", address(&letter.from, letter))));
     lines.push(fold(&format!("To: {}", people(&letter.to))));
     if !letter.cc.is_empty() {

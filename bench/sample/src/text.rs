@@ -48,7 +48,7 @@ pub(crate) fn to_html(text: &str, style: Style) -> String {
             Block::Numbered(items) => put_items(&mut html, "ol", items),
             Block::Table(rows) => put_html_table(&mut html, rows),
             Block::Quoted(lines) => {
-                let _ = write!(html, "<blockquote type=\"cite\">{}</blockquote>\n", joined(lines));
+                let _ = writeln!(html, "<blockquote type=\"cite\">{}</blockquote>", joined(lines));
             }
         }
     }
@@ -60,7 +60,7 @@ pub(crate) fn paragraph(lines: &[&str], style: Style) -> String {
     match style {
         Style::Outlook | Style::OutlookHtml => format!("<p class=\"MsoNormal\">{}</p>\n", joined(lines)),
         Style::Gmail | Style::Iphone => lines.iter().fold(String::new(), |mut html, line| {
-            let _ = write!(html, "<div>{}</div>\n", escape(line));
+            let _ = writeln!(html, "<div>{}</div>", escape(line));
             html
         }),
         Style::Apple | Style::Thunderbird | Style::Plain => format!("<p>{}</p>\n", joined(lines)),
@@ -150,11 +150,11 @@ fn joined(lines: &[&str]) -> String {
 }
 
 fn put_items(html: &mut String, tag: &str, items: &[&str]) {
-    let _ = write!(html, "<{tag}>\n");
+    let _ = writeln!(html, "<{tag}>");
     for item in items {
-        let _ = write!(html, "<li>{}</li>\n", escape(item));
+        let _ = writeln!(html, "<li>{}</li>", escape(item));
     }
-    let _ = write!(html, "</{tag}>\n");
+    let _ = writeln!(html, "</{tag}>");
 }
 
 fn put_html_table(html: &mut String, rows: &[Vec<&str>]) {
