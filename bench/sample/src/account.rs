@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::archive::{OTHER_ITEMS, held_by};
 use crate::error::{Result, SampleError};
 use crate::letter::{Attachment, Direction, Letter};
-use crate::source::{Language, Output, Source, TicketTruth};
+use crate::source::{Kind, Language, Output, Source, TicketTruth};
 
 /// The account of the sample.
 #[derive(Serialize)]
@@ -25,6 +25,7 @@ struct Totals {
     messages: usize,
     copies: usize,
     conversations: usize,
+    header_threads: usize,
     attachments: usize,
     embedded_messages: usize,
     languages: BTreeMap<Language, usize>,
@@ -89,12 +90,13 @@ pub(crate) fn account(source: &Source, letters: &[Letter]) -> Result<String> {
     let copies = letters.iter().map(|letter| letter.outputs.len().saturating_sub(1)).sum();
     let account = Account {
         note: "Written by rejoinder-sample from source/; identifiers are Message-IDs without angle brackets. `copies` \
-               are messages that a second file holds once more; `attachments` include inline images and embedded \
-               messages.",
+               are messages that a second file holds once more; `header_threads` is what \
+               References and In-Reply-To alone give. `attachments` include inline images and embedded messages.",
         totals: Totals {
             messages: letters.len(),
             copies,
             conversations: conversations.len(),
+            header_threads: letters.iter().filter(|letter| letter.in_reply_to.is_none()).count(),
             attachments,
             embedded_messages,
             languages: count_by(letters, |letter| letter.language),
@@ -115,12 +117,8 @@ fn ticket(truth: &TicketTruth, letters: &[Letter]) -> Result<Ticket> {
     let exemplar = match &truth.exemplar {
         None => None,
         Some(key) => {
-            let reply = letters.iter().find(|letter| {
-                &letter.thread == key && letter.direction == Direction::Outbound && letter.in_reply_to.is_some()
-            });
-            let reply = reply.or_else(|| {
-                letters.iter().find(|letter| &letter.thread == key && letter.direction == Direction::Outbound)
-            });
+            let ours = |letter: &&Letter| letter.direction == Direction::Outbound && letter.kind != Kind::Autoreply;
+            let reply = letters.iter().filter(ours).find(|letter| &letter.thread == key);
             let reply = reply.ok_or_else(|| SampleError::at(&truth.file, format!("{key} has no answer of ours")))?;
             let question = letters.iter().find(|letter| &letter.thread == key);
             let question = question.ok_or_else(|| SampleError::at(&truth.file, format!("{key} is empty")))?;

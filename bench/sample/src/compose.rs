@@ -50,10 +50,11 @@ impl Desk<'_> {
         let direction = self.direction();
         let (subject_prefix, subject) = self.subject(answered);
         let (plain, html) = self.bodies(answered)?;
-        let mut references = answered.map(|letter| letter.references.clone()).unwrap_or_default();
-        references.extend(answered.map(|letter| letter.message_id.clone()));
+        let named = answered.filter(|_| self.written.kind != Kind::Loose);
+        let mut references = named.map(|letter| letter.references.clone()).unwrap_or_default();
+        references.extend(named.map(|letter| letter.message_id.clone()));
         let from = self.sender(direction);
-        let conversation_index = identity::conversation_index(answered, &sent, &self.thread.id);
+        let conversation_index = identity::conversation_index(named, &sent, &self.thread.id);
         Ok(Letter {
             thread: self.thread.id.clone(),
             index: self.index,
@@ -62,7 +63,7 @@ impl Desk<'_> {
             kind: self.written.kind,
             direction,
             message_id: identity::message_id(self.author, &self.thread.id, self.index, self.written.kind),
-            in_reply_to: answered.map(|letter| letter.message_id.clone()),
+            in_reply_to: named.map(|letter| letter.message_id.clone()),
             references,
             to: self.recipients(direction)?,
             cc: self.mailboxes(&self.written.cc, direction)?,
@@ -192,7 +193,7 @@ impl Desk<'_> {
             }
             Kind::Bounce => headers.push(("Auto-Submitted", "auto-replied".into())),
             Kind::Webform => headers.push(("X-Mailer", "Halden & Marsh contact form".into())),
-            Kind::Letter | Kind::New => {
+            Kind::Letter | Kind::New | Kind::Loose => {
                 let client = match self.author.style {
                     Style::Apple => Some(("X-Mailer", "Apple Mail")),
                     Style::Iphone => Some(("X-Mailer", "iPhone Mail")),

@@ -186,6 +186,8 @@ pub enum Kind {
     Letter,
     /// A letter that does not refer to the one before.
     New,
+    /// An answer whose client sets neither In-Reply-To nor References: subject and quoted text alone tell.
+    Loose,
     /// Sent by the form on our web site: no References, no history.
     Webform,
     /// An out-of-office notice.

@@ -65,7 +65,7 @@ fn the_sample_is_as_large_and_as_mixed_as_promised() {
             "{style:?} replies"
         );
     }
-    for kind in [Kind::Webform, Kind::Autoreply, Kind::Bulk, Kind::Bounce, Kind::New] {
+    for kind in [Kind::Webform, Kind::Autoreply, Kind::Bulk, Kind::Bounce, Kind::New, Kind::Loose] {
         assert!(letters.iter().any(|letter| letter.kind == kind), "{kind:?}");
     }
     for charset in [Charset::Utf8, Charset::Latin1, Charset::Windows1252] {
