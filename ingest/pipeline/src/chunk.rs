@@ -231,13 +231,8 @@ mod tests {
 
     use super::{Budget, Chunk, MAX_CHUNK_BYTES, chunk, words};
 
-    const KINDS: [SegmentKind; 5] = [
-        SegmentKind::New,
-        SegmentKind::Quoted,
-        SegmentKind::Forwarded,
-        SegmentKind::Signature,
-        SegmentKind::Legal,
-    ];
+    const KINDS: [SegmentKind; 5] =
+        [SegmentKind::New, SegmentKind::Quoted, SegmentKind::Forwarded, SegmentKind::Signature, SegmentKind::Legal];
 
     fn body(parts: &[(SegmentKind, &str)]) -> Body {
         let mut text = String::new();
