@@ -253,33 +253,31 @@ fn as_html(text: &str) -> Vec<u8> {
 
 fn headers(message: &MessageSpec, message_id: &str) -> String {
     let address = |person: &Person| format!("\"{}\" <{}>", person.name, person.address);
-    let mut headers = String::with_capacity(1500);
+    let mut lines: Vec<String> = Vec::with_capacity(16);
     for hop in 0..3 {
-        headers += &format!(
+        lines.push(format!(
             "Received: from relay{hop}.mail.example (relay{hop}.mail.example [192.0.2.{hop}])\r\n\tby mx.firm.example \
-             (Postfix) with ESMTPS id {hop}; Tue, 1 Jan 2019 00:00:00 +0000\r\n"
-        );
+             (Postfix) with ESMTPS id {hop}; Tue, 1 Jan 2019 00:00:00 +0000"
+        ));
     }
-    headers += &format!("Message-ID: {message_id}\r\nSubject: {}{}\r\n", message.subject_prefix, message.subject);
-    if let Some(sender) = &message.sender {
-        headers += &format!("From: {}\r\n", address(sender));
-    }
+    lines.push(format!("Message-ID: {message_id}"));
+    lines.push(format!("Subject: {}{}", message.subject_prefix, message.subject));
+    lines.extend(message.sender.as_ref().map(|sender| format!("From: {}", address(sender))));
     for (field, kind) in [("To", RecipientKind::To), ("Cc", RecipientKind::Cc)] {
         let people = message.recipients.iter().filter(|recipient| recipient.kind == kind);
         let people: Vec<String> = people.map(|recipient| address(&recipient.person)).collect();
         if !people.is_empty() {
-            headers += &format!("{field}: {}\r\n", people.join(",\r\n\t"));
+            lines.push(format!("{field}: {}", people.join(",\r\n\t")));
         }
     }
     for (field, value) in [("In-Reply-To", &message.in_reply_to), ("References", &message.references)] {
-        if let Some(value) = value {
-            headers += &format!("{field}: {value}\r\n");
-        }
+        lines.extend(value.as_ref().map(|value| format!("{field}: {value}")));
     }
-    headers + "MIME-Version: 1.0\r\nContent-Type: multipart/mixed\r\n\r\n"
+    lines.push("MIME-Version: 1.0\r\nContent-Type: multipart/mixed\r\n\r\n".into());
+    lines.join("\r\n")
 }
 
-/// SplitMix64: small, quick and the same everywhere.
+/// `SplitMix64`: small, quick and the same everywhere.
 struct Random(u64);
 
 impl Random {

@@ -18,9 +18,8 @@ const ATTACHMENT_TABLE: u32 = 0x671;
 /// The types of subnodes ([MS-PST] 2.2.2.1).
 const ATTACHMENT: u32 = 5;
 const MESSAGE: u32 = 4;
-/// The index that a message's first attachment gets, and that of an attachment's embedded message.
+/// The index that a message's first attachment gets.
 const FIRST_ATTACHMENT: u32 = 0x401;
-const EMBEDDED_MESSAGE: u32 = 0x1_0000;
 /// The subnode that holds the bytes of an OLE storage.
 const OLE_DATA: u32 = 0x1_0000 << 5 | 0x1F;
 
@@ -33,6 +32,9 @@ pub(crate) struct ItemWriter<'a> {
     pub(crate) file: &'a mut NodeFile,
     pub(crate) names: &'a mut NameMap,
     pub(crate) code_page: u16,
+    /// The index of the next message. Embedded messages share the counter, since some readers look for their node
+    /// among those of the file first.
+    pub(crate) next_message: &'a mut u32,
 }
 
 /// A written item: its blocks, and what its folder's table says of it.
@@ -150,7 +152,8 @@ impl ItemWriter<'_> {
                 4
             }
             AttachmentContent::Embedded(message) => {
-                let node = EMBEDDED_MESSAGE << 5 | MESSAGE;
+                let node = *self.next_message << 5 | MESSAGE;
+                *self.next_message += 1;
                 let item = self.message(message, node, TableKind::Contents)?;
                 size = item.size;
                 subnodes.entries.push(SubnodeEntry { node, data: item.data, subnodes: item.subnodes });

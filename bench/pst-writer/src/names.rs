@@ -119,9 +119,9 @@ const fn outlook_set(low: u8, high: u8) -> [u8; 16] {
 }
 
 /// A `NAMEID` ([MS-PST] 2.4.7.1).
-fn entry(value: u32, set: u16, index: u16) -> [u8; 8] {
-    let [a, b, c, d] = value.to_le_bytes();
-    let [e, f] = set.to_le_bytes();
-    let [g, h] = index.to_le_bytes();
-    [a, b, c, d, e, f, g, h]
+fn entry(value: u32, set: u16, index: u16) -> Vec<u8> {
+    let mut bytes = value.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&set.to_le_bytes());
+    bytes.extend_from_slice(&index.to_le_bytes());
+    bytes
 }

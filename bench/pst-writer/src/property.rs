@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{EncoderResult, Encoding as Charset};
+use encoding_rs::Encoding as Charset;
 
 use crate::error::{Result, WriteError};
 use crate::format::Format;
@@ -162,16 +162,11 @@ pub fn encode_in_code_page(text: &str, code_page: u16) -> Result<Vec<u8>> {
     if !unmappable {
         return Ok(bytes.into_owned());
     }
+    // The crate writes a numeric entity for what a charset lacks; Windows writes a question mark.
     let mut encoded = Vec::with_capacity(text.len());
     for character in text.chars() {
-        let mut encoder = charset.new_encoder();
-        let mut utf8 = [0; 4];
-        let source: &str = character.encode_utf8(&mut utf8);
-        let mut target = [0; 16];
-        let (result, _, written) = encoder.encode_from_utf8_without_replacement(source, &mut target, true);
-        let is_known = matches!(result, EncoderResult::InputEmpty);
-        match target.get(..written) {
-            Some(bytes) if is_known => encoded.extend_from_slice(bytes),
+        match charset.encode(character.encode_utf8(&mut [0; 4])) {
+            (bytes, _, false) => encoded.extend_from_slice(&bytes),
             _ => encoded.push(b'?'),
         }
     }

@@ -16,7 +16,7 @@ const SHORTEST: usize = 2;
 /// How many earlier places with the same start are tried, so that input of one repeated byte stays quick.
 const MAX_CANDIDATES: usize = 16;
 
-/// Compresses `rtf` ("LZFu").
+/// Compresses `rtf` (`LZFu`).
 pub fn compress_rtf(rtf: &[u8]) -> Vec<u8> {
     let mut history = PRELOADED.to_vec();
     let preloaded = history.len();
@@ -28,15 +28,12 @@ pub fn compress_rtf(rtf: &[u8]) -> Vec<u8> {
     let mut tokens = Tokens::default();
     let mut position = preloaded;
     while position < history.len() {
-        let length = match places.longest(&history, position) {
-            Some((start, length)) => {
-                tokens.reference(start, length);
-                length
-            }
-            None => {
-                tokens.literal(history.get(position).copied().unwrap_or_default());
-                1
-            }
+        let length = if let Some((start, length)) = places.longest(&history, position) {
+            tokens.reference(start, length);
+            length
+        } else {
+            tokens.literal(history.get(position).copied().unwrap_or_default());
+            1
         };
         for passed in position..position + length {
             places.add(&history, passed);
@@ -48,7 +45,7 @@ pub fn compress_rtf(rtf: &[u8]) -> Vec<u8> {
     with_header(*b"LZFu", rtf.len(), &tokens.finish(), true)
 }
 
-/// Wraps `rtf` as it is ("MELA").
+/// Wraps `rtf` as it is (`MELA`).
 pub fn wrap_rtf(rtf: &[u8]) -> Vec<u8> {
     with_header(*b"MELA", rtf.len(), rtf, false)
 }

@@ -71,9 +71,9 @@ pub struct HtmlBody {
 /// An RTF body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RtfBody {
-    /// RTF, to be compressed ("LZFu").
+    /// RTF, to be compressed (`LZFu`).
     Compressed(Vec<u8>),
-    /// RTF, to be stored as it is ("MELA").
+    /// RTF, to be stored as it is (`MELA`).
     Plain(Vec<u8>),
     /// The value of `PidTagRtfCompressed` as it shall lie in the file, right or wrong.
     Raw(Vec<u8>),

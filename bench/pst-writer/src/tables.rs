@@ -39,7 +39,8 @@ pub(crate) fn columns(format: Format, kind: TableKind) -> Vec<Column> {
 pub(crate) fn row_of(properties: &Properties<'_>, columns: &[Column], row_id: u32) -> Row {
     let mut row = Row::new(row_id);
     for (number, (id, kind)) in columns.iter().enumerate() {
-        if let Some(value) = properties.get(*id).filter(|value| value.kind == *kind) {
+        // An empty value has no place in the heap, and some readers take a cell without a place for an error.
+        if let Some(value) = properties.get(*id).filter(|value| value.kind == *kind && !value.bytes.is_empty()) {
             row.set(number, &value.bytes);
         }
     }

@@ -265,7 +265,8 @@ impl PstWriter {
             (TableKind::Contents, (self.next_message - 1) << 5 | MESSAGE)
         };
         let code_page = self.options.code_page;
-        let mut writer = ItemWriter { file: &mut self.file, names: &mut self.names, code_page };
+        let next_message = &mut self.next_message;
+        let mut writer = ItemWriter { file: &mut self.file, names: &mut self.names, code_page, next_message };
         let item = writer.message(spec, node, table)?;
         self.nodes.push(NodeEntry { node, data: item.data, subnodes: item.subnodes, parent: folder.0 });
         let folder = self.folder_mut(folder)?;

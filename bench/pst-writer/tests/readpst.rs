@@ -1,126 +1,17 @@
-//! Other people's tools read what this crate writes. Without them these tests say so and check nothing.
+//! Other people's tools read what this crate writes: `readpst` of libpst and `pffexport` of libyal. Where one of them is
+//! not installed its test says so and checks nothing.
 
-use std::path::Path;
+mod samples;
+
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rejoinder_pst_writer::{
-    AttachmentContent, AttachmentSpec, Encoding, FileTime, Format, HtmlBody, MessageSpec, PS_PUBLIC_STRINGS,
-    PSETID_APPOINTMENT, PSETID_COMMON, Person, PropertyId, PropertyValue, PstWriter, Recipient, RecipientKind, RtfBody,
-    WriterOptions,
-};
+use anyhow::Context;
+use rejoinder_pst_writer::generate::{GenerateOptions, mailbox};
+use rejoinder_pst_writer::{Encoding, Format};
+use samples::{BIG_ATTACHMENT, ENCODINGS, FORMATS, MANY, noise, write};
 
-const FORMATS: [Format; 3] = [Format::Unicode, Format::Ansi, Format::Ansi14];
-const ENCODINGS: [Encoding; 3] = [Encoding::None, Encoding::Permute, Encoding::Cyclic];
-
-/// Bytes that are neither constant nor periodic within a block.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_u32;
-    let step = |_| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as u8
-    };
-    (0..length).map(step).collect()
-}
-
-fn letter() -> MessageSpec {
-    MessageSpec {
-        subject_prefix: "RE: ".into(),
-        subject: "Überweisung für Mai".into(),
-        sender: Some(Person::smtp("Jürgen Groß", "juergen@gross.example")),
-        recipients: vec![
-            Recipient::new(RecipientKind::To, Person::smtp("Accounts", "accounts@firm.example")),
-            Recipient::new(RecipientKind::Cc, Person::exchange("Anna Weber", "/o=firm/cn=anna", "anna@firm.example")),
-        ],
-        submit_time: Some(FileTime::from_unix_seconds(1_700_000_000)),
-        delivery_time: Some(FileTime::from_unix_seconds(1_700_000_060)),
-        message_id: Some("<one@gross.example>".into()),
-        in_reply_to: Some("<zero@firm.example>".into()),
-        references: Some("<zero@firm.example>".into()),
-        conversation_topic: Some("Überweisung für Mai".into()),
-        conversation_index: Some([vec![1], vec![7; 21]].concat()),
-        text: Some("Sehr geehrte Frau Weber,\r\n\r\ndie Überweisung ist unterwegs.\r\n".into()),
-        html: Some(HtmlBody { bytes: "<html><body><p>Die Überweisung</p></body></html>".into(), code_page: 65001 }),
-        properties: vec![
-            (PropertyId::Named { set: PS_PUBLIC_STRINGS, name: "X-Ticket".into() }, PropertyValue::Text("T-1".into())),
-            (PropertyId::Numbered { set: PSETID_COMMON, number: 0x8580 }, PropertyValue::Text("SMTP".into())),
-            (
-                PropertyId::Named { set: PS_PUBLIC_STRINGS, name: "Keywords".into() },
-                PropertyValue::Texts(vec!["Rechnung".into(), "Mai".into()]),
-            ),
-        ],
-        ..MessageSpec::default()
-    }
-}
-
-fn with_attachments() -> MessageSpec {
-    MessageSpec {
-        subject: "Four attachments".into(),
-        sender: Some(Person::smtp("Anna Weber", "anna@firm.example")),
-        text: Some("long body ".repeat(2000)),
-        rtf: Some(RtfBody::Compressed(b"{\\rtf1\\ansi\\ansicpg1252 Four attachments\\par}".to_vec())),
-        attachments: vec![
-            AttachmentSpec::file("small.txt", "text/plain", b"a few bytes".to_vec()),
-            AttachmentSpec::file("a rather long name.bin", "application/octet-stream", noise(9_000_000)),
-            AttachmentSpec::message(MessageSpec {
-                subject: "The inner message".into(),
-                text: Some("inner body".into()),
-                attachments: vec![AttachmentSpec::file("inner.bin", "application/octet-stream", noise(20_000))],
-                ..letter()
-            }),
-            AttachmentSpec::new(AttachmentContent::Ole(noise(5000))),
-            AttachmentSpec::new(AttachmentContent::ByReference("\\\\server\\share\\file.doc".into())),
-        ],
-        ..MessageSpec::default()
-    }
-}
-
-fn appointment() -> MessageSpec {
-    let at = |number| PropertyId::Numbered { set: PSETID_APPOINTMENT, number };
-    MessageSpec {
-        message_class: "IPM.Appointment".into(),
-        subject: "Year-end meeting".into(),
-        text: Some("Bring the figures.".into()),
-        properties: vec![
-            (at(0x820D), PropertyValue::Time(FileTime::from_unix_seconds(1_702_000_000))),
-            (at(0x820E), PropertyValue::Time(FileTime::from_unix_seconds(1_702_003_600))),
-            (at(0x8208), PropertyValue::Text("Room 4".into())),
-        ],
-        ..MessageSpec::default()
-    }
-}
-
-/// A file with everything, and more rows in one folder than fit into a heap.
-fn write(path: &Path, format: Format, encoding: Encoding) {
-    let options = WriterOptions {
-        format,
-        encoding,
-        owner: Some(Person::smtp("Accounts", "accounts@firm.example")),
-        ..WriterOptions::default()
-    };
-    let mut writer = PstWriter::create(path, options).unwrap();
-    let inbox = writer.folder(writer.top(), "Inbox").unwrap();
-    let sent = writer.folder(writer.top(), "Sent Items").unwrap();
-    let calendar = writer.folder_of_class(writer.top(), "Calendar", "IPF.Appointment").unwrap();
-    let many = writer.folder(inbox, "Many").unwrap();
-    writer.set_sent_items(sent).unwrap();
-    writer.message(inbox, &letter()).unwrap();
-    writer.message(inbox, &with_attachments()).unwrap();
-    writer.message(calendar, &appointment()).unwrap();
-    let settings = MessageSpec { message_class: "IPM.Configuration.Test".into(), ..MessageSpec::default() };
-    writer.associated_message(inbox, &settings).unwrap();
-    for number in 0..MANY {
-        let subject = format!("Number {number:04}");
-        let spec = MessageSpec { text: Some(format!("Body of {subject}")), subject, ..letter() };
-        writer.message(many, &spec).unwrap();
-    }
-    let written = writer.finish().unwrap();
-    assert_eq!(written.bytes, std::fs::metadata(path).unwrap().len());
-}
-
-const MANY: usize = 1500;
-
+/// Whether a tool is there; says so loudly when it is not.
 fn is_installed(tool: &str) -> bool {
     let found = Command::new(tool).arg("-V").output().is_ok();
     if !found {
@@ -129,48 +20,135 @@ fn is_installed(tool: &str) -> bool {
     found
 }
 
-#[test]
-fn readpst_reads_every_format_and_encoding() {
-    if !is_installed("readpst") {
-        return;
-    }
+/// Runs a tool that must succeed and returns all that it said.
+fn said_by(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{command:?}: {said}");
+    Ok(said)
+}
+
+fn text_of(path: impl AsRef<Path>) -> anyhow::Result<String> {
+    let bytes = std::fs::read(&path).with_context(|| path.as_ref().display().to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Writes one file per format and encoding, with `many` messages in the folder of that name, and hands each to `check`
+/// with an empty folder to work in.
+fn for_every_kind_of_file(many: usize, check: impl Fn(&Path, &Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     for format in FORMATS {
         for encoding in ENCODINGS {
-            let directory = tempfile::tempdir().unwrap();
+            let directory = tempfile::tempdir()?;
             let path = directory.path().join("all.pst");
-            write(&path, format, encoding);
-            let output = Command::new("readpst")
-                .args(["-D", "-r", "-j", "0", "-o"])
-                .arg(directory.path())
-                .arg(&path)
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{format:?} {encoding:?}: {said}");
-            assert!(said.contains(&format!("\"Many\" - {MANY} items done, 0 items skipped")), "{said}");
-            let top = directory.path().join("Mailbox");
-            let inbox = std::fs::read(top.join("Inbox/mbox")).unwrap();
-            let inbox = String::from_utf8_lossy(&inbox);
-            println!("{said}");
-            for expected in [
-                "Subject: Four attachments",
-                "The inner message",
-                "inner body",
-                "small.txt",
-                "a rather long name.bin",
-                "Message-Id: <one@gross.example>",
-            ] {
-                assert!(inbox.contains(expected), "{format:?} {encoding:?}: no {expected}");
-            }
-            let many = std::fs::read(top.join("Inbox/Many/mbox")).unwrap();
-            let many = String::from_utf8_lossy(&many);
-            for number in 0..MANY {
-                assert!(many.contains(&format!("Number {number:04}")), "{format:?} {encoding:?}: no {number}");
-                assert!(
-                    many.contains(&format!("Body of Number {number:04}")),
-                    "{format:?} {encoding:?}: no body {number}"
-                );
-            }
+            write(&path, format, encoding, many)?;
+            check(&path, directory.path()).with_context(|| format!("{format:?} {encoding:?}"))?;
         }
     }
+    Ok(())
+}
+
+/// Enough messages for a folder where their number does not matter.
+const FEW: usize = 5;
+
+#[test]
+fn readpst_finds_every_message_and_body() -> anyhow::Result<()> {
+    if !is_installed("readpst") {
+        return Ok(());
+    }
+    for_every_kind_of_file(MANY, |path, directory| {
+        let said = said_by(Command::new("readpst").args(["-D", "-r", "-j", "0", "-o"]).arg(directory).arg(path))?;
+        // What is skipped is the associated message, which holds settings.
+        for line in [
+            format!("\"Many\" - {MANY} items done, 0 items skipped"),
+            "\"Inbox\" - 3 items done, 1 items skipped".into(),
+            "\"Calendar\" - 1 items done, 0 items skipped".into(),
+        ] {
+            assert!(said.contains(&line), "no {line:?} in {said}");
+        }
+        let top = directory.join("Mailbox");
+        let inbox = text_of(top.join("Inbox/mbox"))?;
+        for expected in [
+            "Subject: Four attachments",
+            "The inner message",
+            "inner body",
+            "filename=\"small.txt\"",
+            "filename=\"a rather long name.bin\"",
+            "filename=\"inner.bin\"",
+            "Message-Id: <one@gross.example>",
+            "juergen@gross.example",
+        ] {
+            assert!(inbox.contains(expected), "no {expected}");
+        }
+        let many = text_of(top.join("Inbox/Many/mbox"))?;
+        for number in 0..MANY {
+            assert!(many.contains(&format!("Number {number:04}\n")), "no subject {number}");
+            assert!(many.contains(&format!("Body of Number {number:04}")), "no body {number}");
+        }
+        let calendar = text_of(top.join("Calendar/calendar"))?;
+        assert!(calendar.contains("SUMMARY:Year-end meeting") && calendar.contains("LOCATION:Room 4"), "{calendar}");
+        Ok(())
+    })
+}
+
+#[test]
+fn readpst_finds_the_bytes_of_attachments() -> anyhow::Result<()> {
+    if !is_installed("readpst") {
+        return Ok(());
+    }
+    for_every_kind_of_file(FEW, |path, directory| {
+        said_by(Command::new("readpst").args(["-D", "-S", "-j", "0", "-o"]).arg(directory).arg(path))?;
+        let inbox = directory.join("Mailbox/Inbox");
+        let files: Vec<PathBuf> = std::fs::read_dir(&inbox)?.flatten().map(|entry| entry.path()).collect();
+        let holds = |bytes: &[u8]| files.iter().any(|path| std::fs::read(path).is_ok_and(|found| found == bytes));
+        assert!(holds(b"a few bytes"), "{files:?}");
+        assert!(holds(&noise(BIG_ATTACHMENT)), "{files:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn pffexport_finds_recipients_attachments_and_the_embedded_message() -> anyhow::Result<()> {
+    if !is_installed("pffexport") {
+        return Ok(());
+    }
+    for_every_kind_of_file(FEW, |path, directory| {
+        said_by(Command::new("pffexport").args(["-q", "-t"]).arg(directory.join("all")).arg(path))?;
+        let inbox = directory.join("all.export/Top of Personal Folders/Inbox");
+        assert_eq!(std::fs::read_dir(inbox.join("Many"))?.count(), FEW);
+        let recipients = text_of(inbox.join("Message00001/Recipients.txt"))?;
+        for expected in ["Accounts", "accounts@firm.example", "Anna Weber", "/o=firm/cn=anna"] {
+            assert!(recipients.contains(expected), "{recipients}");
+        }
+        let attachments = inbox.join("Message00002/Attachments");
+        assert_eq!(std::fs::read(attachments.join("1_small.txt"))?, b"a few bytes");
+        assert_eq!(std::fs::read(attachments.join("2_a rather long name.bin"))?, noise(BIG_ATTACHMENT));
+        let inner = attachments.join("Attachment00003/Message00001");
+        assert!(text_of(inner.join("OutlookHeaders.txt"))?.contains("RE: The inner message"));
+        assert_eq!(std::fs::read(inner.join("Attachments/1_inner.bin"))?, noise(20_000));
+        Ok(())
+    })
+}
+
+#[test]
+fn readpst_reads_a_generated_mailbox() -> anyhow::Result<()> {
+    if !is_installed("readpst") {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("generated.pst");
+    for (format, encoding) in [(Format::Unicode, Encoding::Permute), (Format::Ansi, Encoding::Cyclic)] {
+        let options = GenerateOptions { bytes: 20 << 20, format, encoding, ..GenerateOptions::default() };
+        let written = mailbox(&path, options)?;
+        assert_eq!(written.bytes, std::fs::metadata(&path)?.len());
+        let said = said_by(Command::new("readpst").args(["-D", "-r", "-o"]).arg(directory.path()).arg(&path))?;
+        let mut found = 0;
+        for line in said.lines().filter(|line| line.contains("items done")) {
+            let number = line.split(" - ").nth(1).and_then(|rest| rest.split(' ').next());
+            found += number.context("no number")?.parse::<u64>()?;
+            assert!(line.contains(" 0 items skipped"), "{line}");
+        }
+        // Folders count as items of the folder that they are in.
+        assert_eq!(found, written.messages + written.folders - 3, "{said}");
+    }
+    Ok(())
 }
