@@ -25,7 +25,10 @@ fn main() {
             }
         }
         for folder in &found.folders {
-            println!("  {:?}: {} read, {} claimed, {} associated", folder.path, folder.read, folder.claimed, folder.associated);
+            println!(
+                "  {:?}: {} read, {} claimed, {} associated",
+                folder.path, folder.read, folder.claimed, folder.associated
+            );
         }
         for problem in &found.problems {
             println!("  problem: {problem}");

@@ -11,7 +11,7 @@ use crate::property_id as id;
 
 const ATTACHMENT_TABLE: u32 = 0x671;
 
-/// How an attachment is attached (PidTagAttachMethod, [MS-OXCMSG] 2.2.2.9).
+/// How an attachment is attached (`PidTagAttachMethod`, [MS-OXCMSG] 2.2.2.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AttachmentMethod {
     /// Just created, without content.
@@ -139,16 +139,13 @@ fn describe<R: Read + Seek>(database: &mut Database<R>, item: Node, node_id: u32
     info.content_location = reader.text(id::ATTACHMENT_CONTENT_LOCATION);
     info.hidden = reader.boolean(id::ATTACHMENT_HIDDEN);
     let claimed = reader.integer(id::ATTACHMENT_SIZE).and_then(|size| u64::try_from(size).ok());
-    info.bytes = bytes.or(claimed).unwrap_or(0);
+    let here = bytes.filter(|_| info.method != AttachmentMethod::EmbeddedMessage);
+    info.bytes = here.or(claimed).unwrap_or(0);
     info
 }
 
-/// Size of the content, without reading it; `None` for what is not a byte string here.
+/// Size of the content (a byte string or an OLE object's storage), without reading it; `None` where it is not here.
 fn content_bytes<R: Read + Seek>(database: &mut Database<R>, context: &PropertyContext) -> Option<u64> {
-    const BINARY: u16 = 0x0102;
-    if context.kind(id::ATTACHMENT_DATA)? != BINARY {
-        return None;
-    }
     match context.subnode(database, id::ATTACHMENT_DATA) {
         Ok(Some(node)) => database.data_bytes(node.data).ok(),
         Ok(None) => context.bytes(database, id::ATTACHMENT_DATA).ok().flatten().map(|data| data.len() as u64),

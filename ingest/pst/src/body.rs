@@ -70,13 +70,15 @@ impl Bodies {
 fn read_html<R: Read + Seek>(reader: &mut Reader<'_, R>) -> Option<String> {
     let html = match reader.value(id::HTML)? {
         PropertyValue::Text(html) => html,
-        PropertyValue::Binary(data) => decode_html(&data, reader.context.internet_code_page(), reader.context.code_page),
+        PropertyValue::Binary(data) => {
+            decode_html(&data, reader.context.internet_code_page(), reader.context.code_page)
+        }
         _ => return None,
     };
     (!html.is_empty()).then_some(html)
 }
 
-/// Decodes HTML bytes: by a byte order mark, by PidTagInternetCodepage, by its own `meta`, as UTF-8 where they are that, else
+/// Decodes HTML bytes: by a byte order mark, by `PidTagInternetCodepage`, by its own `meta`, as UTF-8 where they are that, else
 /// by the item's code page.
 fn decode_html(data: &[u8], internet_code_page: Option<u32>, code_page: u32) -> String {
     if let Some((encoding, mark_bytes)) = Encoding::for_bom(data) {
@@ -109,7 +111,8 @@ fn meta_encoding(data: &[u8]) -> Option<&'static Encoding> {
     let at = head.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
     let label = head.get(at..)?;
     let label = label.strip_prefix(b"\"").or_else(|| label.strip_prefix(b"'")).unwrap_or(label);
-    let end = label.iter().position(|byte| !(byte.is_ascii_alphanumeric() || b"-_:.".contains(byte))).unwrap_or(label.len());
+    let end =
+        label.iter().position(|byte| !(byte.is_ascii_alphanumeric() || b"-_:.".contains(byte))).unwrap_or(label.len());
     Encoding::for_label(label.get(..end)?).filter(|encoding| *encoding != encoding_rs::UTF_16LE)
 }
 

@@ -310,7 +310,6 @@ impl<R: Read + Seek + Send> PstFile<R> {
         item.problems = problems.into_iter().map(|problem| problem.within(&item.address)).collect();
         Ok(item)
     }
-
 }
 
 /// Moves what was noted while reading something that belongs to the whole file.

@@ -53,9 +53,9 @@ pub struct Folder {
     pub name: String,
     /// Names from the top down, its own last. The nameless root has an empty path.
     pub path: Vec<String>,
-    /// How many items it claims (PidTagContentCount).
+    /// How many items it claims (`PidTagContentCount`).
     pub claimed_items: Option<u32>,
-    /// How many of them it claims are unread (PidTagContentUnreadCount).
+    /// How many of them it claims are unread (`PidTagContentUnreadCount`).
     pub claimed_unread: Option<u32>,
     /// How many associated items (views, rules: not mail) it claims.
     pub claimed_associated: Option<u32>,
@@ -227,7 +227,8 @@ impl<R: Read + Seek> Walk<'_, R> {
             if node_type::of(*node_id) != node_type::FOLDER {
                 continue;
             }
-            let name = table.row(self.database, *place).and_then(|row| table.cell(self.database, &row, id::DISPLAY_NAME));
+            let name =
+                table.row(self.database, *place).and_then(|row| table.cell(self.database, &row, id::DISPLAY_NAME));
             let name = name.ok().flatten().and_then(|value| value.as_text().map(str::to_owned));
             children.push((*node_id, name));
         }

@@ -57,7 +57,9 @@ impl Header {
         let is_ost = match data.get(8..10).ok_or_else(short)? {
             b"SM" => false,
             b"SO" => true,
-            b"AB" => return Err(PstError::new(ErrorKind::Unsupported, PLACE, "a personal address book (PAB), no mailbox")),
+            b"AB" => {
+                return Err(PstError::new(ErrorKind::Unsupported, PLACE, "a personal address book (PAB), no mailbox"));
+            }
             _ => return Err(PstError::new(ErrorKind::BrokenHeader, PLACE, "names neither a PST nor an OST")),
         };
         let format = version(u16_at(data, 10).ok_or_else(short)?)?;

@@ -160,7 +160,7 @@ impl Inspector {
                 if self.is_over_budget(file) {
                     break;
                 }
-                match listed.map_err(Problem::from).and_then(|item| file.read_item(item.node_id).map_err(Problem::from)) {
+                match listed.and_then(|item| file.read_item(item.node_id).map_err(Problem::from)) {
                     Ok(item) => {
                         report.read += 1;
                         self.inspection.items.add(item.kind);
@@ -202,7 +202,9 @@ impl Inspector {
     fn content<R: Read + Seek + Send>(&mut self, file: &mut PstFile<R>, item: Item) {
         let mut open = vec![item];
         while let Some(mut item) = open.pop() {
-            std::mem::take(&mut item.problems).into_iter().for_each(|problem| self.note(problem));
+            for problem in std::mem::take(&mut item.problems) {
+                self.note(problem);
+            }
             for attachment in &item.attachments {
                 if self.is_over_budget(file) {
                     return;

@@ -33,6 +33,8 @@ pub struct Items {
     position: usize,
 }
 
+/// Rows without an item that are reported of one folder.
+const MAX_PROBLEMS: usize = 10_000;
 /// Different message classes that are told apart in one folder.
 const MAX_CLASSES: usize = 4096;
 
@@ -104,11 +106,15 @@ impl Items {
         for (node_id, row_place) in table.index() {
             if !index.is_message_of(folder, *node_id) {
                 let (kind, detail) = match database.node(*node_id) {
-                    Ok(node) => (ProblemKind::Damaged, format!("is listed here but belongs to folder {:#x}", node.parent)),
+                    Ok(node) => {
+                        (ProblemKind::Damaged, format!("is listed here but belongs to folder {:#x}", node.parent))
+                    }
                     Err(_) => (ProblemKind::Missing, "is listed in the contents table but does not exist".to_owned()),
                 };
-                let item = format!("{} / item {node_id:#x}", place(folder));
-                self.problems.push(Problem::new(item, kind, detail));
+                if self.problems.len() < MAX_PROBLEMS {
+                    let item = format!("{} / item {node_id:#x}", place(folder));
+                    self.problems.push(Problem::new(item, kind, detail));
+                }
                 continue;
             }
             if !listed.insert(*node_id) {

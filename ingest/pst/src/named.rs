@@ -31,9 +31,9 @@ pub const fn outlook_set(first: u32) -> PropertySet {
     [a, b, c, d, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0x46]
 }
 
-/// PS_MAPI, which wGuid 1 stands for.
+/// `PS_MAPI`, which `wGuid` 1 stands for.
 const PS_MAPI: PropertySet = outlook_set(0x0002_0328);
-/// PS_PUBLIC_STRINGS, which wGuid 2 stands for.
+/// `PS_PUBLIC_STRINGS`, which `wGuid` 2 stands for.
 const PS_PUBLIC_STRINGS: PropertySet = outlook_set(0x0002_0329);
 /// No set.
 const NO_SET: PropertySet = [0; 16];

@@ -32,8 +32,12 @@ pub(crate) struct PartyIds {
     pub(crate) smtp: u16,
 }
 
-pub(crate) const SENDER: PartyIds =
-    PartyIds { name: id::SENDER_NAME, address_type: id::SENDER_TYPE, address: id::SENDER_ADDRESS, smtp: id::SENDER_SMTP };
+pub(crate) const SENDER: PartyIds = PartyIds {
+    name: id::SENDER_NAME,
+    address_type: id::SENDER_TYPE,
+    address: id::SENDER_ADDRESS,
+    smtp: id::SENDER_SMTP,
+};
 pub(crate) const SENT_REPRESENTING: PartyIds = PartyIds {
     name: id::SENT_REPRESENTING_NAME,
     address_type: id::SENT_REPRESENTING_TYPE,
@@ -46,8 +50,12 @@ pub(crate) const RECEIVED_BY: PartyIds = PartyIds {
     address: id::RECEIVED_BY_ADDRESS,
     smtp: id::RECEIVED_BY_SMTP,
 };
-const RECIPIENT: PartyIds =
-    PartyIds { name: id::DISPLAY_NAME, address_type: id::ADDRESS_TYPE, address: id::EMAIL_ADDRESS, smtp: id::SMTP_ADDRESS };
+const RECIPIENT: PartyIds = PartyIds {
+    name: id::DISPLAY_NAME,
+    address_type: id::ADDRESS_TYPE,
+    address: id::EMAIL_ADDRESS,
+    smtp: id::SMTP_ADDRESS,
+};
 
 impl Party {
     fn new(mut text: impl FnMut(u16) -> Option<String>, ids: PartyIds) -> Self {
@@ -56,7 +64,8 @@ impl Party {
         let is_internet = |address: &String| {
             address.contains('@') && !address_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("EX"))
         };
-        let email = text(ids.smtp).filter(|address| address.contains('@')).or_else(|| raw_address.clone().filter(is_internet));
+        let email =
+            text(ids.smtp).filter(|address| address.contains('@')).or_else(|| raw_address.clone().filter(is_internet));
         Self { name: text(ids.name).unwrap_or_default(), email, raw_address, address_type }
     }
 

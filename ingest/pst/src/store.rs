@@ -33,6 +33,8 @@ pub struct Store {
 
 impl Store {
     pub(crate) fn load<R: Read + Seek>(database: &mut Database<R>) -> Result<Self> {
+        // An OST has no password; its property holds -1.
+        let is_ost = database.header.is_ost;
         let node = database.node(STORE_NODE)?;
         let context = PropertyContext::open(database, node)?;
         let mut value = |property| match context.get(database, property) {
@@ -51,8 +53,11 @@ impl Store {
             [Some(display_name.as_str()), owner_name.as_deref()].into_iter().flatten().find(looks_like_address);
         Ok(Self {
             owner_address: owner_address.map(str::to_owned),
-            record_key: value(id::RECORD_KEY).and_then(|value| value.as_bytes().map(<[u8]>::to_vec)).unwrap_or_default(),
-            has_password: value(id::PASSWORD_CHECKSUM).and_then(|value| value.as_integer()).is_some_and(|sum| sum != 0),
+            record_key: value(id::RECORD_KEY)
+                .and_then(|value| value.as_bytes().map(<[u8]>::to_vec))
+                .unwrap_or_default(),
+            has_password: !is_ost
+                && value(id::PASSWORD_CHECKSUM).and_then(|value| value.as_integer()).is_some_and(|sum| sum != 0),
             ipm_subtree: folder(value(id::IPM_SUBTREE)),
             sent_mail_folder: folder(value(id::IPM_SENT_MAIL)),
             deleted_items_folder: folder(value(id::IPM_DELETED_ITEMS)),

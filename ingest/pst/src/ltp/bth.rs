@@ -31,7 +31,8 @@ impl TreeOnHeap {
         if u8_at(&header, 0) != Some(0xb5) {
             return Err(PstError::damaged(place(), "does not begin with its type"));
         }
-        let sizes = (usize::from(u8_at(&header, 1).ok_or_else(short)?), usize::from(u8_at(&header, 2).ok_or_else(short)?));
+        let sizes =
+            (usize::from(u8_at(&header, 1).ok_or_else(short)?), usize::from(u8_at(&header, 2).ok_or_else(short)?));
         if sizes.0 != key_bytes || sizes.1 < data_bytes {
             return Err(PstError::damaged(place(), format!("has records of {}+{} bytes", sizes.0, sizes.1)));
         }

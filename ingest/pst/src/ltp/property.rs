@@ -49,7 +49,7 @@ impl PropertyContext {
             .or_else(|| number(MESSAGE_LOCALE).and_then(code_page::of_locale))
     }
 
-    /// PidTagInternetCodepage, the code page of an HTML body.
+    /// `PidTagInternetCodepage`, the code page of an HTML body.
     pub(crate) fn internet_code_page(&self) -> Option<u32> {
         self.inline(INTERNET_CODE_PAGE).map(|(_, value)| value).filter(|page| code_page::is_known(*page))
     }
@@ -76,11 +76,6 @@ impl PropertyContext {
         self.record(id).is_some()
     }
 
-    /// The type of a property.
-    pub(crate) fn kind(&self, id: u16) -> Option<u16> {
-        self.record(id).map(|record| record.kind)
-    }
-
     /// A value; `None` where the item does not have the property.
     pub(crate) fn get<R: Read + Seek>(&self, database: &mut Database<R>, id: u16) -> Result<Option<PropertyValue>> {
         let Some(record) = self.record(id) else { return Ok(None) };
@@ -91,7 +86,9 @@ impl PropertyContext {
         }
         let data = self.resolve(database, record.value).map_err(|error| error.within(place()))?;
         let value = decode(record.kind, &data, self.code_page);
-        value.map(Some).ok_or_else(|| PstError::damaged(place(), format!("type {:#06x} in {} bytes", record.kind, data.len())))
+        value
+            .map(Some)
+            .ok_or_else(|| PstError::damaged(place(), format!("type {:#06x} in {} bytes", record.kind, data.len())))
     }
 
     /// The bytes of a value as they are stored, at most `max_property_bytes`.
@@ -110,7 +107,7 @@ impl PropertyContext {
                 Some(PropertyValue::Object { node_id, .. }) => node_id,
                 _ => return Ok(None),
             },
-            _ if record.value & 0x1f != 0 => record.value,
+            _ if !is_in_heap(record.value) => record.value,
             _ => return Ok(None),
         };
         let node = database.subnode(self.subnodes, node_id);
@@ -120,6 +117,11 @@ impl PropertyContext {
     fn resolve<R: Read + Seek>(&self, database: &mut Database<R>, place: u32) -> Result<BlockData> {
         resolve(database, &self.heap, self.subnodes, place)
     }
+}
+
+/// Whether an HNID is a heap identifier: those have no type bits, node identifiers do.
+pub(crate) fn is_in_heap(place: u32) -> bool {
+    place.trailing_zeros() >= 5
 }
 
 /// Follows an HNID ([MS-PST] 2.3.3.2): 0 is empty, a heap identifier has no type bits, all else is a subnode.
@@ -132,7 +134,7 @@ pub(crate) fn resolve<R: Read + Seek>(
     if place == 0 {
         return Ok(BlockData::new(Vec::new()));
     }
-    if place & 0x1f == 0 {
+    if is_in_heap(place) {
         return heap.get(database, place);
     }
     let node = database.subnode(subnodes, place)?;

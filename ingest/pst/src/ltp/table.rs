@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use super::bth::TreeOnHeap;
 use super::heap::{Client, Heap};
-use super::property::resolve;
+use super::property::{is_in_heap, resolve};
 use super::value::{PropertyValue, decode, fixed_bytes};
 use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::error::{PstError, Result};
@@ -66,8 +66,16 @@ impl Table {
             return Err(PstError::damaged(PLACE, format!("rows of {row_bytes} bytes with existence bits at {bitmap}")));
         }
         let code_page = database.options.default_code_page;
-        let mut table =
-            Self { heap, subnodes: node.subnodes, columns, row_bytes, bitmap, rows: Rows::None, index: Vec::new(), code_page };
+        let mut table = Self {
+            heap,
+            subnodes: node.subnodes,
+            columns,
+            row_bytes,
+            bitmap,
+            rows: Rows::None,
+            index: Vec::new(),
+            code_page,
+        };
         table.rows = table.find_rows(database, row_place)?;
         table.read_index(database, row_index);
         Ok(table)
@@ -77,7 +85,7 @@ impl Table {
         if place == 0 {
             return Ok(Rows::None);
         }
-        if place & 0x1f == 0 {
+        if is_in_heap(place) {
             return Ok(Rows::InHeap(place));
         }
         let node = database.subnode(self.subnodes, place).map_err(|error| error.within("table rows"))?;
@@ -119,7 +127,9 @@ impl Table {
             for place in (0..capacity as u32).filter(|place| !listed.contains(place)) {
                 match self.row(database, place) {
                     // A row begins with its identifier, PidTagLtpRowId.
-                    Ok(row) => index.extend(u32_at(&row.0, 0).filter(|row_id| *row_id != 0).map(|row_id| (row_id, place))),
+                    Ok(row) => {
+                        index.extend(u32_at(&row.0, 0).filter(|row_id| *row_id != 0).map(|row_id| (row_id, place)));
+                    }
                     Err(_) if matches!(self.rows, Rows::InHeap(_)) => break,
                     Err(_) => {}
                 }
@@ -166,7 +176,8 @@ impl Table {
         id: u16,
     ) -> Result<Option<PropertyValue>> {
         let Some(column) = self.columns.iter().find(|column| column.id == id) else { return Ok(None) };
-        let exists = u8_at(&row.0, self.bitmap + column.bit / 8).is_some_and(|bits| bits & (0x80 >> (column.bit % 8)) != 0);
+        let exists =
+            u8_at(&row.0, self.bitmap + column.bit / 8).is_some_and(|bits| bits & (0x80 >> (column.bit % 8)) != 0);
         if !exists {
             return Ok(None);
         }
@@ -180,7 +191,9 @@ impl Table {
             let data = resolve(database, &self.heap, self.subnodes, target).map_err(|error| error.within(place()))?;
             decode(column.kind, &data, self.code_page)
         };
-        value.map(Some).ok_or_else(|| PstError::damaged(place(), format!("holds no value of type {:#06x}", column.kind)))
+        value
+            .map(Some)
+            .ok_or_else(|| PstError::damaged(place(), format!("holds no value of type {:#06x}", column.kind)))
     }
 }
 

@@ -145,9 +145,8 @@ pub(crate) fn decode(kind: u16, data: &[u8], code_page: u32) -> Option<PropertyV
         kind::STRING => PropertyValue::Text(trimmed(utf16le(data))),
         kind::STRING8 => PropertyValue::Text(trimmed(code_page::decode(data, code_page))),
         kind::OBJECT => PropertyValue::Object { node_id: u32_at(data, 0)?, bytes: u32_at(data, 4).unwrap_or(0) },
-        kind::BINARY => PropertyValue::Binary(data.to_vec()),
-        // Server identifiers, restrictions, rule actions: byte strings that nobody here looks into.
-        0x00fb | 0x00fd | 0x00fe => PropertyValue::Binary(data.to_vec()),
+        // The numbers are server identifiers, restrictions and rule actions: byte strings that nobody here looks into.
+        kind::BINARY | 0x00fb | 0x00fd | 0x00fe => PropertyValue::Binary(data.to_vec()),
         kind => PropertyValue::Unknown { kind, data: data.to_vec() },
     })
 }

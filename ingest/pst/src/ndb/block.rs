@@ -144,7 +144,10 @@ impl<R: Read + Seek> Database<R> {
             // Either the trailer alone is damaged, or the place was given to another block.
             let place_matches = u16_at(trailer, 2) == Some(signature(entry.offset, entry.block_id));
             if !(sum_matches && size_matches && place_matches) {
-                return Err(PstError::damaged(place(), format!("another block lies at its place, {:#x}", entry.offset)));
+                return Err(PstError::damaged(
+                    place(),
+                    format!("another block lies at its place, {:#x}", entry.offset),
+                ));
             }
         }
         out.extend_from_slice(data);
@@ -162,18 +165,17 @@ impl<R: Read + Seek> Database<R> {
             return Ok(tree);
         }
         let root = self.block(id)?;
-        match list_kind(&root, id)? {
-            1 => list_blocks(&root, id, self.wide(), &mut tree.blocks)?,
-            _ => {
-                let mut lists = Vec::new();
-                list_blocks(&root, id, self.wide(), &mut lists)?;
-                for list_id in lists {
-                    let list = self.block(list_id).map_err(|error| error.within(place(id)))?;
-                    if list_id & INTERNAL == 0 || list_kind(&list, list_id)? != 1 {
-                        return Err(PstError::damaged(place(list_id), "is no list of data blocks"));
-                    }
-                    list_blocks(&list, list_id, self.wide(), &mut tree.blocks)?;
+        if list_kind(&root, id)? == 1 {
+            list_blocks(&root, id, self.wide(), &mut tree.blocks)?;
+        } else {
+            let mut lists = Vec::new();
+            list_blocks(&root, id, self.wide(), &mut lists)?;
+            for list_id in lists {
+                let list = self.block(list_id).map_err(|error| error.within(place(id)))?;
+                if list_id & INTERNAL == 0 || list_kind(&list, list_id)? != 1 {
+                    return Err(PstError::damaged(place(list_id), "is no list of data blocks"));
                 }
+                list_blocks(&list, list_id, self.wide(), &mut tree.blocks)?;
             }
         }
         if tree.blocks.iter().any(|block| block & INTERNAL != 0) {
@@ -218,7 +220,11 @@ impl<R: Read + Seek> Database<R> {
             data.extend_from_slice(&buffer);
         }
         if !verified {
-            self.note(Problem::new(place(id), ProblemKind::Checksum, "a checksum below it differs; the bytes were used"));
+            self.note(Problem::new(
+                place(id),
+                ProblemKind::Checksum,
+                "a checksum below it differs; the bytes were used",
+            ));
         }
         Ok(BlockData { verified, ..BlockData::new(data) })
     }
@@ -240,8 +246,8 @@ fn list_blocks(data: &[u8], id: u64, wide: bool, out: &mut Vec<u64>) -> Result<(
     let word = if wide { 8 } else { 4 };
     let count = usize::from(u16_at(data, 2).unwrap_or(0));
     for index in 0..count {
-        let block =
-            word_at(data, 8 + index * word, wide).ok_or_else(|| PstError::damaged(place(id), "lists more than it holds"))?;
+        let block = word_at(data, 8 + index * word, wide)
+            .ok_or_else(|| PstError::damaged(place(id), "lists more than it holds"))?;
         out.push(block);
     }
     Ok(())

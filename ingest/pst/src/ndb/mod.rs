@@ -73,7 +73,9 @@ impl<R: Read + Seek> Database<R> {
         }
         for (tree, root) in [(Tree::Nodes, self.header.node_tree), (Tree::Blocks, self.header.block_tree)] {
             let refusal = match self.page(tree, root) {
-                Err(error) if trusted => Some(format!("the root of the {} is unreadable ({})", tree.name(), error.detail())),
+                Err(error) if trusted => {
+                    Some(format!("the root of the {} is unreadable ({})", tree.name(), error.detail()))
+                }
                 Err(error) => Some(format!(
                     "its checksum differs and the root of the {} is not where it says ({})",
                     tree.name(),
@@ -131,7 +133,8 @@ impl<R: Read + Seek> Database<R> {
             if page.level == 0 {
                 return Ok(Some((page, index)));
             }
-            reference = page.child(index).ok_or_else(|| PstError::damaged(page_place(tree, reference), "is cut short"))?;
+            reference =
+                page.child(index).ok_or_else(|| PstError::damaged(page_place(tree, reference), "is cut short"))?;
         }
     }
 
@@ -166,7 +169,7 @@ impl<R: Read + Seek> Database<R> {
         let mut data = [0; PAGE_BYTES];
         self.source.read_directly(reference.offset, &mut data).map_err(|error| PstError::io(place(), error))?;
         self.work_bytes += PAGE_BYTES as u64;
-        Page::parse(data, tree, self.header.format, reference, self.options.verify_crc)
+        Page::parse(&data, tree, self.header.format, reference, self.options.verify_crc)
             .map_err(|detail| PstError::damaged(place(), detail))
     }
 

@@ -88,7 +88,7 @@ pub(crate) struct Page {
 impl Page {
     /// Checks the page's structure. `reference` is what the parent (or the header) says of it; the error is a reason.
     pub(crate) fn parse(
-        data: [u8; PAGE_BYTES],
+        data: &[u8; PAGE_BYTES],
         tree: Tree,
         format: Format,
         reference: PageRef,
@@ -96,19 +96,20 @@ impl Page {
     ) -> Result<Self, String> {
         let layout = Layout::of(format);
         let trailer = layout.entries_bytes;
-        let field = |at: usize| u8_at(&data, trailer + at).unwrap_or(0);
+        let field = |at: usize| u8_at(data, trailer + at).unwrap_or(0);
         let (count, entry_bytes, level) = (usize::from(field(0)), usize::from(field(2)), field(3));
         // The type stands twice, right behind what the checksum covers.
-        let page_type = u16_at(&data, layout.checked_bytes).unwrap_or(0);
+        let page_type = u16_at(data, layout.checked_bytes).unwrap_or(0);
         if page_type != u16::from_le_bytes([tree.page_type(); 2]) {
             return Err(format!("no page of the {} (type {page_type:#06x})", tree.name()));
         }
-        let page = Self { data, layout, level, count, entry_bytes, verified: true };
-        if level > MAX_LEVEL || entry_bytes < page.least_entry_bytes(tree) || count * entry_bytes > layout.entries_bytes {
+        let page = Self { data: *data, layout, level, count, entry_bytes, verified: true };
+        if level > MAX_LEVEL || entry_bytes < page.least_entry_bytes(tree) || count * entry_bytes > layout.entries_bytes
+        {
             return Err(format!("{count} entries of {entry_bytes} bytes at level {level} do not fit a page"));
         }
-        let found_id = word_at(&data, layout.block_id, layout.wide).unwrap_or(0);
-        let sum = u32_at(&data, layout.checksum).unwrap_or(0);
+        let found_id = word_at(data, layout.block_id, layout.wide).unwrap_or(0);
+        let sum = u32_at(data, layout.checksum).unwrap_or(0);
         let sum_matches = !verify_crc || data.get(..layout.checked_bytes).is_some_and(|checked| crc(checked) == sum);
         let id_matches = found_id == reference.block_id;
         if !sum_matches && !page.is_ordered() {
@@ -167,7 +168,12 @@ impl Page {
     pub(crate) fn node(&self, index: usize) -> Option<Node> {
         let parent = u32_at(self.entry(index)?, 3 * self.layout.word)?;
         // The high half of a Unicode file's node key is unused.
-        Some(Node { id: self.word(index, 0)? as u32, data: self.word(index, 1)?, subnodes: self.word(index, 2)?, parent })
+        Some(Node {
+            id: self.word(index, 0)? as u32,
+            data: self.word(index, 1)?,
+            subnodes: self.word(index, 2)?,
+            parent,
+        })
     }
 
     /// An entry of a leaf of the block B-tree.
@@ -204,7 +210,7 @@ mod tests {
     #[test]
     fn finds_nodes_in_a_leaf() {
         let data = leaf(&[[0x21, 0x100, 0], [0x122, 0x104, 0x10a], [0x20_0024, 0x108, 0]]);
-        let page = Page::parse(data, Tree::Nodes, Format::Unicode, HERE, true).unwrap();
+        let page = Page::parse(&data, Tree::Nodes, Format::Unicode, HERE, true).unwrap();
         assert!(page.verified);
         assert_eq!(page.last_not_above(0x20), None);
         assert_eq!(page.last_not_above(0x121), Some(0));
@@ -218,12 +224,12 @@ mod tests {
     fn a_wrong_checksum_is_noted_and_disorder_refused() {
         let mut data = leaf(&[[0x21, 0x100, 0], [0x122, 0x104, 0]]);
         data[8] ^= 1;
-        let page = Page::parse(data, Tree::Nodes, Format::Unicode, HERE, true).unwrap();
+        let page = Page::parse(&data, Tree::Nodes, Format::Unicode, HERE, true).unwrap();
         assert!(!page.verified);
         data[4] = 9;
-        assert!(Page::parse(data, Tree::Nodes, Format::Unicode, HERE, true).is_err());
+        assert!(Page::parse(&data, Tree::Nodes, Format::Unicode, HERE, true).is_err());
         data[490] = 0;
-        assert!(Page::parse(data, Tree::Nodes, Format::Unicode, HERE, false).is_err());
-        assert!(Page::parse([0; PAGE_BYTES], Tree::Blocks, Format::Ansi, HERE, false).is_err());
+        assert!(Page::parse(&data, Tree::Nodes, Format::Unicode, HERE, false).is_err());
+        assert!(Page::parse(&[0; PAGE_BYTES], Tree::Blocks, Format::Ansi, HERE, false).is_err());
     }
 }

@@ -31,7 +31,8 @@ impl<R: Read + Seek> Read for DataStream<'_, R> {
             match self.database.read_block(id, &mut self.buffer) {
                 Ok(true) => {}
                 Ok(false) => {
-                    let problem = Problem::new(place(id), ProblemKind::Checksum, "checksum differs; the bytes were used");
+                    let problem =
+                        Problem::new(place(id), ProblemKind::Checksum, "checksum differs; the bytes were used");
                     self.database.note(problem);
                 }
                 Err(error) => {

@@ -32,6 +32,7 @@ pub(crate) fn convert(rtf: &[u8], code_page: u32) -> Converted {
 
 /// What a group inherits from the one around it.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "RTF switches these one by one and in any combination")]
 struct Group {
     /// Inside something that is not text: fonts, colours, pictures.
     is_hidden: bool,
@@ -152,8 +153,10 @@ impl Converter {
             b"plain" => self.group.font = None,
             b"htmlrtf" => self.group.is_rtf_only = number != Some(0),
             b"htmltag" if self.is_html => self.group.in_tag = true,
-            b"colortbl" | b"stylesheet" | b"info" | b"pict" | b"header" | b"headerl" | b"headerr" | b"headerf" | b"footer"
-            | b"footerl" | b"footerr" | b"footerf" | b"objdata" | b"fldinst" | b"listtable" => self.group.is_hidden = true,
+            b"colortbl" | b"stylesheet" | b"info" | b"pict" | b"header" | b"headerl" | b"headerr" | b"headerf"
+            | b"footer" | b"footerl" | b"footerr" | b"footerf" | b"objdata" | b"fldinst" | b"listtable" => {
+                self.group.is_hidden = true;
+            }
             _ => match text_of(word, self.is_html) {
                 Some(text) => self.text(text),
                 None if is_ignorable => self.group.is_hidden = true,
@@ -189,7 +192,8 @@ impl Converter {
         let high = self.high_surrogate.take();
         match (high, unit) {
             (Some(high), 0xdc00..=0xdfff) => {
-                self.out.extend(char::decode_utf16([high, unit]).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+                self.out
+                    .extend(char::decode_utf16([high, unit]).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
             }
             (_, 0xd800..=0xdbff) => self.high_surrogate = Some(unit),
             _ => self.out.push(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER)),

@@ -9,7 +9,8 @@ const COMPRESSED: u32 = 0x7546_5a4c;
 const UNCOMPRESSED: u32 = 0x414c_454d;
 
 /// What the ring holds before the first byte, so that usual RTF compresses from its start ([MS-OXRTFCP] 2.1.2.1).
-const PRELOADED: &[u8] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
+const PRELOADED: &[u8] =
+    b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
 \\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \
 \\pard\\plain\\f0\\fs20\\b\\i\\u\\tab\\tx";
 
@@ -21,7 +22,7 @@ pub(crate) struct Decompressed {
     pub(crate) doubt: Option<&'static str>,
 }
 
-/// Decompresses the value of PidTagRtfCompressed into at most `limit` bytes; the error is a reason.
+/// Decompresses the value of `PidTagRtfCompressed` into at most `limit` bytes; the error is a reason.
 pub(crate) fn decompress(data: &[u8], limit: u64) -> Result<Decompressed, &'static str> {
     let field = |at| u32_at(data, at).ok_or("ends inside its header");
     let (compressed_bytes, raw_bytes, kind, sum) = (field(0)?, field(4)?, field(8)?, field(12)?);
@@ -62,6 +63,7 @@ fn expand(content: &[u8], raw_bytes: usize, limit: usize) -> (Vec<u8>, bool) {
         at += 1;
         for bit in 0..8 {
             if out.len() >= limit {
+                out.truncate(limit);
                 return (out, false);
             }
             if control & (1 << bit) == 0 {

@@ -54,9 +54,9 @@ impl<'a> Tokens<'a> {
             self.take(1);
         }
         let digits = self.take_while(u8::is_ascii_digit);
-        let magnitude = digits.iter().fold(0_i32, |value, digit| {
-            value.saturating_mul(10).saturating_add(i32::from(digit.wrapping_sub(b'0')))
-        });
+        let magnitude = digits
+            .iter()
+            .fold(0_i32, |value, digit| value.saturating_mul(10).saturating_add(i32::from(digit.wrapping_sub(b'0'))));
         let number = (!digits.is_empty()).then_some(if negative { -magnitude } else { magnitude });
         // One space ends a control word and belongs to it.
         if self.rest.first() == Some(&b' ') {
