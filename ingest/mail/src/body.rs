@@ -77,7 +77,7 @@ impl Found {
 
     /// Visible characters of the texts found.
     fn visible(&self) -> usize {
-        self.texts.iter().flat_map(|(_, text)| text.chars()).filter(|c| !c.is_whitespace()).count()
+        self.texts.iter().map(|(_, text)| visible(text)).sum()
     }
 }
 
@@ -137,8 +137,7 @@ impl Reader<'_> {
         };
         let size = |at: Option<usize>| at.and_then(|at| forms.get(at)).map_or(0, Found::visible);
         let (plain, page) = (longest(BodySource::Plain), longest(BodySource::Html));
-        let excuse = size(plain) == 0 || (size(page) > 200 && size(plain) * 4 < size(page));
-        let chosen = if excuse { page.or(plain) } else { plain };
+        let chosen = if is_excuse(size(plain), size(page)) { page.or(plain) } else { plain };
         for (at, form) in forms.into_iter().enumerate() {
             found.attachments.extend(form.attachments);
             found.losses.extend(form.losses);
@@ -215,35 +214,11 @@ impl Reader<'_> {
         if part.media_type.starts_with("message/") && !part.media_type.ends_with("status") {
             self.encoded_message(bytes, &mut attachment, found);
         } else {
-            attachment.text = self.attachment_text(part, &attachment.name, bytes, found);
+            let label = part.headers.content_type_parameter("charset");
+            let file = File { media_type: &part.media_type, name: &attachment.name, label: label.as_deref(), bytes };
+            attachment.text = file.text(self.limits, &mut found.losses);
         }
         found.attachments.push(attachment);
-    }
-
-    /// The text of what is text: text/*, HTML, calendars, delivery reports, and files that are named so.
-    fn attachment_text(&self, part: &Part, name: &str, bytes: &[u8], found: &mut Found) -> Option<String> {
-        let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
-        let label = part.headers.content_type_parameter("charset");
-        let is_page = part.media_type == "text/html" || matches!(extension.as_str(), "html" | "htm");
-        let is_calendar = matches!(part.media_type.as_str(), "text/calendar" | "application/ics") || extension == "ics";
-        let is_text = part.main_type() == "text"
-            || part.media_type.ends_with("-status")
-            || (matches!(extension.as_str(), "txt" | "csv" | "log" | "md") && std::str::from_utf8(bytes).is_ok());
-        let mut text = if is_page {
-            html::to_text(&decode_page(part, bytes))
-        } else if is_calendar {
-            calendar::to_text(&normalise(&charset::decode(bytes, label.as_deref())))
-        } else if is_text {
-            normalise(&charset::decode(bytes, label.as_deref()))
-        } else {
-            return None;
-        };
-        if cut(&mut text, self.limits.max_attachment_text_bytes) {
-            found
-                .losses
-                .push(format!("an attachment's text was cut at {} bytes", self.limits.max_attachment_text_bytes));
-        }
-        Some(text)
     }
 
     /// A message that is attached as it is: its text goes to the attachment, its own attachments follow it in the list.
@@ -285,6 +260,74 @@ impl Reader<'_> {
         found.losses.extend(inner.losses);
         found.attachments.extend(inner.attachments);
     }
+}
+
+/// The bytes of an attachment and what is known of them.
+pub(crate) struct File<'a> {
+    pub(crate) media_type: &'a str,
+    pub(crate) name: &'a str,
+    /// Charset, where it was declared.
+    pub(crate) label: Option<&'a str>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// What kind of text a file holds.
+enum TextKind {
+    Page,
+    Calendar,
+    Plain,
+}
+
+/// What kind of text a file of this type and name can hold, before its bytes are known.
+fn text_kind(media_type: &str, name: &str) -> Option<TextKind> {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+    match (media_type, extension.as_str()) {
+        ("text/html", _) | (_, "html" | "htm") => Some(TextKind::Page),
+        ("text/calendar" | "application/ics", _) | (_, "ics") => Some(TextKind::Calendar),
+        _ if media_type.starts_with("text/") || media_type.ends_with("-status") => Some(TextKind::Plain),
+        (_, "txt" | "csv" | "log" | "md") => Some(TextKind::Plain),
+        _ => None,
+    }
+}
+
+/// Whether a file of this type and name may have text, so that its bytes are worth keeping.
+pub(crate) fn may_have_text(media_type: &str, name: &str) -> bool {
+    text_kind(media_type, name).is_some()
+}
+
+impl File<'_> {
+    /// The text of what is text: text/*, HTML, calendars, delivery reports, and files that are named so.
+    pub(crate) fn text(&self, limits: &Limits, losses: &mut Vec<String>) -> Option<String> {
+        let mut text = match text_kind(self.media_type, self.name)? {
+            TextKind::Page => {
+                let declared = self.label.map(str::to_owned).or_else(|| html::declared_charset(self.bytes));
+                html::to_text(&charset::decode(self.bytes, declared.as_deref()))
+            }
+            TextKind::Calendar => calendar::to_text(&normalise(&charset::decode(self.bytes, self.label))),
+            TextKind::Plain => {
+                // A name alone does not make bytes a text.
+                let declared = self.media_type.starts_with("text/") || self.media_type.ends_with("-status");
+                if !declared && std::str::from_utf8(self.bytes).is_err() {
+                    return None;
+                }
+                normalise(&charset::decode(self.bytes, self.label))
+            }
+        };
+        if cut(&mut text, limits.max_attachment_text_bytes) {
+            losses.push(format!("an attachment's text was cut at {} bytes", limits.max_attachment_text_bytes));
+        }
+        Some(text)
+    }
+}
+
+/// Whether the plain text is only an excuse for the page: nothing, or a sentence where the page says four times as much.
+pub(crate) fn is_excuse(plain_letters: usize, page_letters: usize) -> bool {
+    plain_letters == 0 || (page_letters > 200 && plain_letters * 4 < page_letters)
+}
+
+/// Visible characters of a text.
+pub(crate) fn visible(text: &str) -> usize {
+    text.chars().filter(|c| !c.is_whitespace()).count()
 }
 
 /// Children of the root may give the body's text; children of an aside may not.

@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 
 /// Reads a date: RFC 5322 section 3.3, its obsolete forms (two-digit years, zone names), `asctime`, ISO 8601. Comments and
 /// the weekday are passed over; an unknown zone counts as UTC, as RFC 5322 section 4.3 says. `None` where no day, month and
-/// year can be found, or they name no day between 1970 and 2200.
+/// year can be found, or they name no day between 1900 and 2200.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let text: String = without_comments(text).chars().take(120).collect();
     let mut fields = Fields::default();
@@ -152,7 +152,7 @@ impl Fields {
         let moment = if next_day { moment.checked_add(jiff::Span::new().days(1)).ok()? } else { moment };
         let offset = Offset::from_seconds(self.zone.unwrap_or(0)).ok()?;
         let timestamp = offset.to_timestamp(moment).ok()?;
-        (0..7_258_118_400).contains(&timestamp.as_second()).then_some(timestamp)
+        (-2_208_988_800..7_258_118_400).contains(&timestamp.as_second()).then_some(timestamp)
     }
 }
 

@@ -147,29 +147,7 @@ impl HeaderBlock {
     /// Message ids of the first field `name`, without angle brackets, in order, without repeats. A value without brackets
     /// counts too if it looks like an id: web forms write such.
     pub(crate) fn ids(&self, name: &str) -> Vec<String> {
-        let mut ids: Vec<String> = Vec::new();
-        let Some(raw) = self.raw(name) else { return ids };
-        let mut rest = raw.as_str();
-        while let Some((_, after)) = rest.split_once('<') {
-            let Some((id, tail)) = after.split_once('>') else { break };
-            let id: String = id.rsplit('<').next().unwrap_or(id).chars().filter(|c| !c.is_whitespace()).collect();
-            if !id.is_empty() && !ids.contains(&id) {
-                ids.push(id);
-            }
-            rest = tail;
-            if ids.len() >= 1000 {
-                break;
-            }
-        }
-        if ids.is_empty() {
-            let bare = raw.split_whitespace().map(|word| word.trim_matches(['<', '>', ',', ';']));
-            for id in bare.filter(|word| word.contains('@') && word.len() > 3).take(100) {
-                if !ids.iter().any(|known| known == id) {
-                    ids.push(id.to_owned());
-                }
-            }
-        }
-        ids
+        self.raw(name).map(|raw| message_ids(&raw)).unwrap_or_default()
     }
 
     /// The moment that the first readable field `name` tells.
@@ -181,6 +159,32 @@ impl HeaderBlock {
     pub(crate) fn received(&self) -> Option<Timestamp> {
         self.raw_all("received").iter().find_map(|raw| date::parse(raw.rsplit_once(';')?.1))
     }
+}
+
+/// Message ids without angle brackets, in order, without repeats; without brackets what looks like an id.
+pub(crate) fn message_ids(raw: &str) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    let mut rest = raw;
+    while let Some((_, after)) = rest.split_once('<') {
+        let Some((id, tail)) = after.split_once('>') else { break };
+        let id: String = id.rsplit('<').next().unwrap_or(id).chars().filter(|c| !c.is_whitespace()).collect();
+        if !id.is_empty() && !ids.contains(&id) {
+            ids.push(id);
+        }
+        rest = tail;
+        if ids.len() >= 1000 {
+            break;
+        }
+    }
+    if ids.is_empty() {
+        let bare = raw.split_whitespace().map(|word| word.trim_matches(['<', '>', ',', ';']));
+        for id in bare.filter(|word| word.contains('@') && word.len() > 3).take(100) {
+            if !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
+        }
+    }
+    ids
 }
 
 /// Fields whose value mail-parser leaves as it is; encoded words in them are ours to decode.
@@ -204,6 +208,12 @@ fn address(parsed: &Addr<'_>) -> Option<Address> {
     let mut name = clean(parsed.name.as_deref().unwrap_or_default());
     let mut email: String =
         parsed.address.as_deref().unwrap_or_default().chars().filter(|c| !c.is_whitespace()).collect();
+    // An obsolete route (RFC 5322 section 4.4): `@relay.example:user@host.example`.
+    if email.starts_with('@')
+        && let Some((_, mailbox)) = email.rsplit_once(':')
+    {
+        email = mailbox.to_owned();
+    }
     email = email.trim_matches(['<', '>', '"', '\'', ',', ';']).to_lowercase();
     let quoted =
         name.len() > 1 && [('\'', '\''), ('"', '"')].iter().any(|&(a, b)| name.starts_with(a) && name.ends_with(b));
@@ -288,7 +298,10 @@ fn join_encoded_words(field: &str) -> String {
         let original = word.get(..length).unwrap_or_default();
         let adjacent = before.trim().is_empty();
         match &mut run {
-            Some((open, joined, words, _)) if adjacent && open.eq_ignore_ascii_case(charset) => {
+            // The escapes of ISO-2022 start anew in each word and must not meet.
+            Some((open, joined, words, _))
+                if adjacent && open.eq_ignore_ascii_case(charset) && !is_escaped(charset) =>
+            {
                 joined.extend_from_slice(&bytes);
                 *words += 1;
             }
@@ -303,6 +316,10 @@ fn join_encoded_words(field: &str) -> String {
     flush(&mut run, &mut out);
     out.push_str(rest);
     out
+}
+
+fn is_escaped(charset: &str) -> bool {
+    charset.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("iso-2022"))
 }
 
 /// Reads the encoded word at the start of `text`: its length, charset and bytes.

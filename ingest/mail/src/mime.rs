@@ -34,13 +34,6 @@ pub(crate) struct Part {
     pub(crate) body: Range<usize>,
 }
 
-impl Part {
-    /// The top-level media type, `text` of `text/plain`.
-    pub(crate) fn main_type(&self) -> &str {
-        self.media_type.split_once('/').map_or(self.media_type.as_str(), |(main, _)| main)
-    }
-}
-
 /// The structure and what could not be followed.
 #[derive(Debug, Default)]
 pub(crate) struct Structure {

@@ -32,7 +32,9 @@ pub fn reply_pairs(entries: &[ThreadEntry], threading: &Threading) -> Vec<ReplyP
     by_time.sort_by_key(|&at| entries.get(at).map(ThreadEntry::order));
     for reply in by_time {
         let Some(entry) = entries.get(reply) else { continue };
-        if entry.automatic || entry.is_forward || entry.new_text_letters < MIN_REPLY_LETTERS {
+        // A draft has no time of sending.
+        if entry.automatic || entry.is_forward || entry.sent_at.is_none() || entry.new_text_letters < MIN_REPLY_LETTERS
+        {
             continue;
         }
         if let Some(question) = question_of(entries, threading, reply) {

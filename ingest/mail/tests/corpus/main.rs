@@ -39,7 +39,8 @@ fn unpacked_tar(path: &std::path::Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("archive.tar");
     std::fs::write(&archive, unpacked(path)).unwrap();
-    let status = std::process::Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(folder.path()).status().unwrap();
+    let status =
+        std::process::Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(folder.path()).status().unwrap();
     assert!(status.success(), "tar could not unpack {}", path.display());
     std::fs::remove_file(&archive).unwrap();
     folder

@@ -6,6 +6,11 @@ use rejoinder_mail::{Limits, parse_rfc5322};
 
 use crate::{corpus, json_lines, unpacked_tar, verbose};
 
+fn sorted(mut list: Vec<String>) -> String {
+    list.sort();
+    list.join(" ")
+}
+
 fn walk(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -54,7 +59,8 @@ fn agrees_with_an_independent_parser_where_that_agrees_with_itself() {
             let name = line["path"].as_str().unwrap();
             let raw = std::fs::read(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
             let Ok((message, _)) = parse_rfc5322(&raw, &Limits::default()) else { continue };
-            let agreed: Vec<&str> = line["agree"].as_array().unwrap().iter().map(|field| field.as_str().unwrap()).collect();
+            let agreed: Vec<&str> =
+                line["agree"].as_array().unwrap().iter().map(|field| field.as_str().unwrap()).collect();
             let gold = &line["gold"];
             let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
             let mut check = |field: &str, theirs: String, ours: String| {
@@ -74,28 +80,38 @@ fn agrees_with_an_independent_parser_where_that_agrees_with_itself() {
             );
             let emails = |name: &str| {
                 let list = gold[name].as_array().cloned().unwrap_or_default();
-                list.iter().map(|a| a.as_str().unwrap_or("").to_lowercase()).collect::<Vec<_>>().join(" ")
+                sorted(list.iter().map(|a| a.as_str().unwrap_or("").to_lowercase()).collect())
             };
             check("From", emails("From"), message.from.iter().map(|a| a.email.clone()).collect::<Vec<_>>().join(" "));
-            check("To", emails("To"), message.to.iter().map(|a| a.email.clone()).collect::<Vec<_>>().join(" "));
-            let mut theirs: Vec<String> = gold["attachments"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|a| format!("{} {} {} {}", a[0].as_str().unwrap(), squeeze(a[1].as_str().unwrap_or("")), a[2], a[3].as_str().unwrap_or("")))
-                .collect();
-            let mut ours: Vec<String> = message
+            let to = message.to.iter().map(|a| a.email.clone()).filter(|email| !email.is_empty()).collect();
+            check("To", emails("To"), sorted(to));
+            // The gold does not list embedded messages and reports; every file that it lists has to be in ours. A multipart
+            // without its parts, which it lists as a file, is body text for us.
+            let ours: Vec<String> = message
                 .attachments
                 .iter()
-                .map(|a| format!("{} {} {} {}", a.media_type, a.name, a.bytes, &a.sha256.as_deref().unwrap_or("0000000000000000")[..16]))
+                .map(|a| {
+                    format!(
+                        "{} {} {} {}",
+                        a.media_type,
+                        a.name,
+                        a.bytes,
+                        &a.sha256.as_deref().unwrap_or("0000000000000000")[..16]
+                    )
+                })
                 .collect();
-            theirs.sort();
-            ours.sort();
-            check("attachments", theirs.join("\n"), ours.join("\n"));
+            for theirs in gold["attachments"].as_array().unwrap() {
+                let part = |at: usize| theirs[at].as_str().unwrap_or("");
+                if !part(0).starts_with("multipart/") {
+                    let theirs = format!("{} {} {} {}", part(0), squeeze(part(1)), theirs[2], part(3));
+                    let found = if ours.contains(&theirs) { theirs.clone() } else { ours.join(", ") };
+                    check("attachments", theirs, found);
+                }
+            }
         }
         println!("{suite}: {same} of {compared} fields agree ({:.1} %)", 100.0 * same as f64 / compared as f64);
         all = (all.0 + same, all.1 + compared);
     }
     println!("all: {} of {} fields agree", all.0, all.1);
-    assert!(all.0 as f64 >= 0.9 * all.1 as f64);
+    assert!(all.0 as f64 >= 0.97 * all.1 as f64);
 }

@@ -35,7 +35,8 @@ fn read(folder: &Path) -> Mailbox {
     let mut losses = 0;
     for item in source.by_ref() {
         losses += item.losses.len();
-        messages.push(item.outcome.unwrap_or_else(|skipped| panic!("{} was skipped: {}", skipped.place, skipped.reason)));
+        messages
+            .push(item.outcome.unwrap_or_else(|skipped| panic!("{} was skipped: {}", skipped.place, skipped.reason)));
     }
     let (done, total) = source.size_hint_bytes();
     assert_eq!(done, total);
@@ -46,6 +47,11 @@ fn read(folder: &Path) -> Mailbox {
 
 fn strings(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+}
+
+fn sorted(mut list: Vec<String>) -> String {
+    list.sort();
+    list.join(" ")
 }
 
 fn bare(id: &str) -> String {
@@ -59,25 +65,46 @@ fn squeezed(text: &str) -> String {
 /// Each field of gold and of ours as comparable text.
 fn fields(gold: &Value, message: &Message) -> Vec<(&'static str, String, String)> {
     let id = |value: &Value| value.as_str().map(bare).unwrap_or_default();
-    let emails = |list: &[rejoinder_domain::Address]| list.iter().map(|a| a.email.clone()).collect::<Vec<_>>().join(" ");
-    let gold_emails = |name: &str| strings(&gold[name]).join(" ").to_lowercase();
+    // The gold has addresses sorted.
+    let emails = |list: &[rejoinder_domain::Address]| sorted(list.iter().map(|a| a.email.clone()).collect());
+    let gold_emails = |name: &str| sorted(strings(&gold[name]).iter().map(|email| email.to_lowercase()).collect());
     let mut gold_attachments: Vec<String> = gold["attachments"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|a| format!("{} {} {} {}", a[0].as_str().unwrap(), squeezed(a[1].as_str().unwrap_or("")), a[2], a[3].as_str().unwrap()))
+        .map(|a| {
+            format!(
+                "{} {} {} {}",
+                a[0].as_str().unwrap(),
+                squeezed(a[1].as_str().unwrap_or("")),
+                a[2],
+                a[3].as_str().unwrap()
+            )
+        })
         .collect();
     let mut attachments: Vec<String> = message
         .attachments
         .iter()
-        .map(|a| format!("{} {} {} {}", a.media_type, a.name, a.bytes, &a.sha256.as_deref().unwrap_or("0000000000000000")[..16]))
+        .map(|a| {
+            format!(
+                "{} {} {} {}",
+                a.media_type,
+                a.name,
+                a.bytes,
+                &a.sha256.as_deref().unwrap_or("0000000000000000")[..16]
+            )
+        })
         .collect();
     gold_attachments.sort();
     attachments.sort();
     vec![
         ("Message-ID", id(&gold["Message-ID"]), message.rfc_message_id.clone().unwrap_or_default()),
         ("In-Reply-To", id(&gold["In-Reply-To"]), message.in_reply_to.first().cloned().unwrap_or_default()),
-        ("References", strings(&gold["References"]).iter().map(|id| bare(id)).collect::<Vec<_>>().join(" "), message.references.join(" ")),
+        (
+            "References",
+            strings(&gold["References"]).iter().map(|id| bare(id)).collect::<Vec<_>>().join(" "),
+            message.references.join(" "),
+        ),
         ("Subject", squeezed(gold["Subject"].as_str().unwrap_or("")), message.subject.clone()),
         ("From", gold_emails("From"), message.from.iter().map(|a| a.email.clone()).collect::<Vec<_>>().join(" ")),
         ("To", gold_emails("To"), emails(&message.to)),
@@ -193,9 +220,14 @@ fn threads_by_headers_agree() {
     let (gold, gold_parents) = gold_threads(mailbox);
     let bracketed = thread::by_headers(&bracketed_entries(mailbox));
     let score = f1(&bracketed, &gold);
-    println!("threads: gold {}, by bracketed headers {}, pairwise F1 {score:.5}", gold.iter().max().unwrap() + 1, bracketed.thread_count());
+    println!(
+        "threads: gold {}, by bracketed headers {}, pairwise F1 {score:.5}",
+        gold.iter().max().unwrap() + 1,
+        bracketed.thread_count()
+    );
     let id = |index: usize| mailbox.messages[index].rfc_message_id.clone().unwrap();
-    let same_parent = gold_parents.iter().enumerate().filter(|&(at, gold)| bracketed.parent[at].map(id) == *gold).count();
+    let same_parent =
+        gold_parents.iter().enumerate().filter(|&(at, gold)| bracketed.parent[at].map(id) == *gold).count();
     println!("parents that agree: {same_parent} of 2500");
     assert!(score >= 0.99);
     assert!(same_parent >= 2475);
@@ -251,7 +283,14 @@ fn pairs_that_the_headers_prove_are_found() {
         let (question, reply) = (bare(pair["query_mid"].as_str().unwrap()), bare(pair["reply_mid"].as_str().unwrap()));
         questions.entry(question).or_default().push(reply);
     }
-    let found = questions.iter().filter(|(question, replies)| ours.get(*question).is_some_and(|reply| replies.contains(reply))).count();
-    println!("{} pairs; the gold has {} questions, for {found} of them our reply is among its", pairs.len(), questions.len());
+    let found = questions
+        .iter()
+        .filter(|(question, replies)| ours.get(*question).is_some_and(|reply| replies.contains(reply)))
+        .count();
+    println!(
+        "{} pairs; the gold has {} questions, for {found} of them our reply is among its",
+        pairs.len(),
+        questions.len()
+    );
     assert!(found * 100 >= questions.len() * 95);
 }
