@@ -13,11 +13,12 @@
 //! model, no HTTP, no async runtime; no draft keeps a figure, date, name, identifier or link of an earlier case without a
 //! mark; confidence comes from similarity and checks; nothing here logs text.
 //!
-//! Modules in reading order: `ticket`, `seams`, `config`, `error`, [`recognise`], [`suggest`], `assist`.
+//! Modules in reading order: `ticket`, `seams`, `config`, `error`, [`recognise`], [`suggest`], [`extract`], `assist`.
 
 mod assist;
 mod config;
 mod error;
+pub mod extract;
 #[cfg(test)]
 mod fakes;
 pub mod recognise;
@@ -28,6 +29,7 @@ mod ticket;
 pub use assist::{Assist, AssistParts, SearchRequest, SearchResult};
 pub use config::{AssistConfig, RequestLimits};
 pub use error::{AssistError, SchemaError};
+pub use extract::{Change, Evidence, ExtractAnswer, ExtractInput, ExtractRequest};
 pub use seams::{InlineEmbedder, MessageLookup, QueryEmbedder, TextCleaner};
 pub use suggest::answer::{
     Attempt, Check, Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage,

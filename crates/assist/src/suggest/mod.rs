@@ -232,11 +232,16 @@ impl EarlierCase {
         for email in &exemplar.record.participants {
             people.add("", email);
         }
-        let signed = salutation::find_sign_off(&exemplar.record.text).and_then(|sign_off| sign_off.name);
-        people.add(signed.and_then(|name: Span| name.of(&exemplar.record.text)).unwrap_or_default(), "");
+        let signed = signed_name(&exemplar.record.text);
+        people.add(signed.and_then(|name| name.of(&exemplar.record.text)).unwrap_or_default(), "");
         people.without_company_of(&agent_address.email);
         Ok(Self { people, agent })
     }
+}
+
+/// The name that a text is signed with, where it closes with words of closing and a name.
+pub(crate) fn signed_name(text: &str) -> Option<Span> {
+    salutation::find_sign_off(text).and_then(|sign_off| sign_off.name)
 }
 
 /// Everybody on a message.

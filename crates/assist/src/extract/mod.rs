@@ -1,0 +1,212 @@
+//! Filling the attributes of a JSON Schema from a text or ticket, without a language model.
+//!
+//! Recognisers find expressions (dates, amounts, accounts, ...), labels decide which property each belongs to, and what has
+//! no evidence is abstained from. A language model will add candidates beside these; assignment, evidence and validity stay.
+//!
+//! Modules in reading order: `schema`, `pattern`, `label` (what a property is called), `candidates`, `choice` (enums), `assign`.
+
+mod assign;
+mod candidates;
+mod choice;
+mod label;
+mod pattern;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use rejoinder_domain::{Span, TenantId};
+use serde_json::Value;
+
+use crate::ticket::{TicketDirection, check_chars};
+use crate::{Assist, AssistError, Ticket};
+use candidates::{Candidate, Class, Source};
+use label::Labels;
+use schema::{Kind, Schema};
+
+/// The provider that works without a model.
+const PROVIDER: &str = "recognisers";
+
+/// What attributes are read from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExtractInput {
+    /// A text. All of it was chosen by the caller and is searched; quoted history counts a little less.
+    Text {
+        /// The text.
+        text: String,
+        /// When it was written, for `tomorrow` and dates without a year.
+        written_at: Option<Timestamp>,
+    },
+    /// A ticket: its subject and messages; the customer's and the later ones count more.
+    Ticket(Ticket),
+}
+
+/// What to extract.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExtractRequest {
+    /// From what.
+    pub input: ExtractInput,
+    /// JSON Schema of an object.
+    pub schema: Value,
+    /// The attributes as the CRM has them, to be told what changes.
+    pub current: Option<Value>,
+}
+
+/// What was extracted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExtractAnswer {
+    /// An object that holds the attributes with evidence and nothing else. Every value in it satisfies the schema; the
+    /// object does too unless `missing_required` says otherwise.
+    pub attributes: Value,
+    /// `recognisers`.
+    pub provider: String,
+    /// `rules`, or `rules+` and the id of the embedder that compared meanings.
+    pub model: String,
+    /// Whether a person has to look: a conflict, a required attribute without evidence, or little confidence.
+    pub needs_review: bool,
+    /// Where each value comes from, in the order of the schema.
+    pub evidence: Vec<Evidence>,
+    /// What differs from `current`.
+    pub changes: Vec<Change>,
+    /// Other values that the text also supports, or both readings of an ambiguous expression that was abstained from.
+    pub conflicts: Vec<Evidence>,
+    /// Pointers of the attributes without evidence, never guessed.
+    pub abstained: Vec<String>,
+    /// Pointers of those that the schema requires.
+    pub missing_required: Vec<String>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// JSON pointer (RFC 6901) of the attribute.
+    pub pointer: String,
+    /// The value.
+    pub value: Value,
+    /// The text: `text`, `ticket/subject`, `ticket/messages/0`, or `ticket/messages/0/html` for the readable text that
+    /// was made from a message without plain text.
+    pub source: String,
+    /// First code point.
+    pub start: usize,
+    /// One past the last code point.
+    pub end: usize,
+    /// First byte.
+    pub byte_start: usize,
+    /// One past the last byte.
+    pub byte_end: usize,
+    /// The words there, verbatim but for card numbers, which are masked.
+    pub quote: String,
+    /// 0 to 1.
+    pub confidence: f32,
+}
+
+/// A value that differs from the current one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// JSON pointer of the attribute.
+    pub pointer: String,
+    /// The value as the CRM has it; null where it has none.
+    pub old: Value,
+    /// The value that was found.
+    pub new: Value,
+}
+
+/// A value that is less sure than this is shown to a person.
+const SURE: f32 = 0.6;
+
+impl Assist {
+    /// Fills the schema's attributes from the text or ticket.
+    pub async fn extract(&self, tenant: &TenantId, request: &ExtractRequest) -> Result<ExtractAnswer, AssistError> {
+        let schema = Schema::compile(&request.schema, &self.config.limits)?;
+        let sources = self.sources(&request.input)?;
+        let labels: Vec<Labels> = schema.properties.iter().map(Labels::of).collect();
+        let mut by_property: Vec<(Class, Vec<Candidate>)> = Vec::new();
+        for (property, labels) in schema.properties.iter().zip(&labels) {
+            let class = candidates::class_of(property, labels);
+            let mut found = Vec::new();
+            for (index, source) in sources.iter().enumerate() {
+                match (&property.kind, class) {
+                    (Kind::Choice(choices), Class::Choice) => found.extend(choice::by_label(choices, labels, index, source)),
+                    _ => found.extend(candidates::find(property, class, labels, index, source)),
+                }
+            }
+            by_property.push((class, found));
+        }
+        let used_meaning = self.add_meanings(&schema, &sources, &mut by_property).await?;
+        let assigned = assign::assign(&schema, by_property, self.config.min_confidence);
+        let mut answer = assign::answer(&schema, &sources, assigned, request.current.as_ref());
+        answer.model = match (&self.embedder, used_meaning) {
+            (Some(embedder), true) => format!("rules+{}", embedder.id()),
+            _ => "rules".to_owned(),
+        };
+        tracing::debug!(%tenant, found = answer.evidence.len(), abstained = answer.abstained.len(), "extracted");
+        Ok(answer)
+    }
+
+    /// Looks for the meaning of enums that no label decided. Says whether vectors were compared; where the embedder
+    /// fails, labels have to do.
+    async fn add_meanings(
+        &self,
+        schema: &Schema,
+        sources: &[Source],
+        by_property: &mut [(Class, Vec<Candidate>)],
+    ) -> Result<bool, AssistError> {
+        let Some(embedder) = &self.embedder else { return Ok(false) };
+        let mut sentences = None;
+        for (property, (class, found)) in schema.properties.iter().zip(by_property) {
+            let (Kind::Choice(choices), Class::Choice, None, true) = (&property.kind, *class, property.list, found.is_empty()) else {
+                continue;
+            };
+            if sentences.is_none() {
+                let embedded = choice::embed_sentences(sources, embedder.as_ref(), self.config.limits.enum_sentences).await;
+                match embedded {
+                    Ok(embedded) => sentences = Some(embedded),
+                    Err(error) => {
+                        tracing::warn!(kind = ?error.kind(), "the embedder failed; enums are decided by their labels alone");
+                        return Ok(false);
+                    }
+                }
+            }
+            let sentences = sentences.as_deref().unwrap_or_default();
+            found.extend(choice::by_meaning(choices, sentences, embedder.as_ref(), &self.config).await?);
+        }
+        Ok(sentences.is_some())
+    }
+
+    /// The texts that are searched.
+    fn sources(&self, input: &ExtractInput) -> Result<Vec<Source>, AssistError> {
+        match input {
+            ExtractInput::Text { text, written_at } => {
+                check_chars(text, &self.config.limits, "/text")?;
+                let new_spans = self.cleaner.new_spans(text);
+                let mut source = Source::new("text".to_owned(), text.clone(), new_spans, self.cleaner.language(text).as_deref());
+                source.written_at = *written_at;
+                Ok(vec![source])
+            }
+            ExtractInput::Ticket(ticket) => {
+                ticket.check(&self.config.limits, "/ticket")?;
+                Ok(self.ticket_sources(ticket))
+            }
+        }
+    }
+
+    fn ticket_sources(&self, ticket: &Ticket) -> Vec<Source> {
+        let read = ticket.read(self.cleaner.as_ref());
+        let whole = Span::whole(&ticket.subject);
+        let language = self.cleaner.language(&ticket.subject);
+        let mut sources = vec![Source::new("ticket/subject".to_owned(), ticket.subject.clone(), vec![whole], language.as_deref())];
+        let count = read.len();
+        for message in read {
+            let html = if message.from_html { "/html" } else { "" };
+            let name = format!("ticket/messages/{}{html}", message.index);
+            let language = self.cleaner.language(&message.text);
+            let mut source = Source::new(name, message.text, message.new_spans, language.as_deref());
+            source.written_at = message.sent_at;
+            // What the customer says last is what counts; a note is ours.
+            let by_side = if message.direction == TicketDirection::Inbound { 1.0 } else { 0.92 };
+            source.weight = by_side * (1.0 - 0.05 * (count - 1 - message.index).min(4) as f32);
+            sources.push(source);
+        }
+        sources
+    }
+}
