@@ -3,6 +3,8 @@
 //! The vector store is erased by the caller, before or after: units of erased messages stay announced here until the next
 //! ingest has deleted them from the store too, so that a crash between the two leaves nothing behind.
 
+use std::collections::HashSet;
+
 use rejoinder_domain::{MailboxId, MessageId, TenantId};
 use rusqlite::{Transaction, params};
 
@@ -41,6 +43,7 @@ impl Ledger {
                     .execute(key)?;
                 remove(transaction, tenant, message, &mut erased)?;
             }
+            erased.suggestions = remove_suggestions(transaction, tenant, messages)?;
             Ok(erased)
         })?;
         self.truncate_log()?;
@@ -71,6 +74,7 @@ impl Ledger {
             for message in gone.into_iter().map(MessageId::from_stored) {
                 remove(transaction, tenant, &message, &mut erased)?;
             }
+            erased.suggestions = remove_suggestions(transaction, tenant, &erased.messages)?;
             transaction.execute("DELETE FROM affected", [])?;
             Ok(erased)
         })?;
@@ -81,7 +85,9 @@ impl Ledger {
     /// Erases everything of the tenant. The caller erases the tenant from the vector store.
     pub fn erase_tenant(&self, tenant: &TenantId) -> Result<(), LedgerError> {
         self.write(|transaction| {
-            for table in ["loss", "item", "pair", "unit", "message", "mailbox", "erased", "run", "suggestion"] {
+            for table in
+                ["loss", "item", "pair", "unit", "content", "message", "mailbox", "erased", "run", "suggestion"]
+            {
                 transaction.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [tenant.as_str()])?;
             }
             Ok(())
@@ -102,12 +108,37 @@ fn remove(
     transaction.prepare_cached("UPDATE message SET parent = NULL WHERE tenant = ?1 AND parent = ?2")?.execute(key)?;
     transaction.prepare_cached("DELETE FROM pair WHERE tenant = ?1 AND question = ?2")?.execute(key)?;
     transaction.prepare_cached("DELETE FROM pair WHERE tenant = ?1 AND reply = ?2")?.execute(key)?;
-    // A suggestion names the messages that it cites by their ids, which nothing else looks like.
-    erased.suggestions += transaction
-        .prepare_cached("DELETE FROM suggestion WHERE tenant = ?1 AND instr(body, ?2) > 0")?
-        .execute(key)? as u64;
     if removed > 0 {
         erased.messages.push(message.clone());
     }
     Ok(())
+}
+
+/// Removes the suggestions that name one of the messages. One reading of all of them serves for all messages.
+fn remove_suggestions(
+    transaction: &Transaction<'_>,
+    tenant: &TenantId,
+    messages: &[MessageId],
+) -> Result<u64, LedgerError> {
+    let erased: HashSet<&str> = messages.iter().map(MessageId::as_str).collect();
+    let mut removed = 0;
+    let mut suggestions = transaction.prepare("SELECT id, body FROM suggestion WHERE tenant = ?1")?;
+    let mut rows = suggestions.query([tenant.as_str()])?;
+    let mut found: Vec<String> = Vec::new();
+    while let Some(row) = rows.next()? {
+        if names_one_of(row.get_ref(1)?.as_str().unwrap_or_default(), &erased) {
+            found.push(row.get(0)?);
+        }
+    }
+    for id in found {
+        removed += transaction
+            .execute("DELETE FROM suggestion WHERE tenant = ?1 AND id = ?2", params![tenant.as_str(), id])?;
+    }
+    Ok(removed as u64)
+}
+
+/// Whether the text has the id of one of the messages in it: the prefix and 32 hexadecimal digits.
+fn names_one_of(text: &str, messages: &HashSet<&str>) -> bool {
+    const LENGTH: usize = "msg_".len() + 32;
+    text.match_indices("msg_").any(|(at, _)| text.get(at..at + LENGTH).is_some_and(|id| messages.contains(id)))
 }

@@ -55,7 +55,10 @@ impl Ledger {
     pub fn message(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<Message>, LedgerError> {
         let row: Option<(Vec<u8>, String)> = self
             .reader()?
-            .prepare_cached("SELECT content, direction FROM message WHERE tenant = ?1 AND id = ?2")?
+            .prepare_cached(
+                "SELECT content, direction FROM message JOIN content ON content.tenant = ?1 AND content.message = id
+                 WHERE message.tenant = ?1 AND id = ?2",
+            )?
             .query_row(params![tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         row.map(|(content, direction)| unpack(&content, &direction)).transpose()
@@ -72,7 +75,8 @@ impl Ledger {
         let rows: Vec<(Vec<u8>, String)> = self
             .reader()?
             .prepare_cached(
-                "SELECT content, direction FROM message WHERE tenant = ?1 AND id > ?2 AND gone = 0 ORDER BY id LIMIT ?3",
+                "SELECT (SELECT content FROM content WHERE content.tenant = ?1 AND content.message = id), direction FROM message
+                 WHERE tenant = ?1 AND id > ?2 AND gone = 0 ORDER BY id LIMIT ?3",
             )?
             .query_map(params![tenant.as_str(), after.map(MessageId::as_str).unwrap_or_default(), limit], |row| {
                 Ok((row.get(0)?, row.get(1)?))
@@ -136,7 +140,8 @@ impl Ledger {
     pub fn provenance_of(&self, tenant: &TenantId, message: &MessageId) -> Result<Vec<Provenance>, LedgerError> {
         let connection = self.reader()?;
         let mut statement = connection.prepare_cached(
-            "SELECT DISTINCT mailbox, folder, place FROM item WHERE tenant = ?1 AND message = ?2 ORDER BY 1, 2, 3",
+            "SELECT DISTINCT mailbox, folder, place FROM item INDEXED BY item_message
+             WHERE tenant = ?1 AND message = ?2 ORDER BY 1, 2, 3",
         )?;
         let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
             Ok(Provenance {
@@ -151,8 +156,9 @@ impl Ledger {
     /// Every mailbox that holds a copy of the message, sorted.
     pub fn mailboxes_of(&self, tenant: &TenantId, message: &MessageId) -> Result<Vec<MailboxId>, LedgerError> {
         let connection = self.reader()?;
-        let mut statement = connection
-            .prepare_cached("SELECT DISTINCT mailbox FROM item WHERE tenant = ?1 AND message = ?2 ORDER BY 1")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT mailbox FROM item INDEXED BY item_message WHERE tenant = ?1 AND message = ?2 ORDER BY 1",
+        )?;
         let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
             Ok(MailboxId::from_stored(row.get::<_, String>(0)?))
         })?;

@@ -197,7 +197,8 @@ impl Ledger {
             )?;
             let places = transaction.query_row(
                 "SELECT count(*) FROM affected WHERE NOT EXISTS
-                    (SELECT 1 FROM item WHERE tenant = ?1 AND mailbox = ?2 AND message = affected.id)",
+                    (SELECT 1 FROM item INDEXED BY item_message
+                     WHERE tenant = ?1 AND mailbox = ?2 AND message = affected.id)",
                 key,
                 |row| row.get::<_, i64>(0),
             )?;
@@ -216,7 +217,7 @@ impl Ledger {
 pub(crate) fn let_go(transaction: &Transaction<'_>, tenant: &TenantId) -> Result<u64, LedgerError> {
     let gone = transaction.execute(
         "UPDATE message SET gone = 1 WHERE tenant = ?1 AND id IN (SELECT id FROM affected) AND NOT EXISTS
-            (SELECT 1 FROM item WHERE item.tenant = ?1 AND item.message = message.id)",
+            (SELECT 1 FROM item INDEXED BY item_message WHERE item.tenant = ?1 AND item.message = message.id)",
         [tenant.as_str()],
     )?;
     transaction.execute(
@@ -224,7 +225,8 @@ pub(crate) fn let_go(transaction: &Transaction<'_>, tenant: &TenantId) -> Result
             SELECT mailbox AS m, generation AS g, position AS p,
                 row_number() OVER (PARTITION BY message ORDER BY mailbox, generation, position) AS place,
                 max(outcome = 'stored') OVER (PARTITION BY message) AS held
-            FROM item WHERE tenant = ?1 AND message IN (SELECT id FROM affected)) AS copy
+            FROM item INDEXED BY item_message
+            WHERE tenant = ?1 AND message IN (SELECT id FROM affected)) AS copy
          WHERE item.tenant = ?1 AND item.mailbox = m AND item.generation = g AND item.position = p
             AND copy.place = 1 AND copy.held = 0",
         [tenant.as_str()],
@@ -301,8 +303,8 @@ impl ItemWriter<'_> {
         let inserted = self
             .transaction
             .prepare_cached(
-                "INSERT INTO message (tenant, id, kind, sent_at, direction, gone, thread_entry, content)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7) ON CONFLICT DO NOTHING",
+                "INSERT INTO message (tenant, id, kind, sent_at, direction, gone)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 self.tenant.as_str(),
@@ -310,20 +312,22 @@ impl ItemWriter<'_> {
                 kind_name(message.kind),
                 message.sent_at.map(Timestamp::as_millisecond),
                 direction_name(Direction::Unknown),
-                thread_entry,
-                content,
             ])?;
+        let key = params![self.tenant.as_str(), message.id.as_str()];
         if inserted == 1 {
+            self.transaction
+                .prepare_cached("INSERT INTO content (tenant, message, thread_entry, content) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![self.tenant.as_str(), message.id.as_str(), thread_entry, content])?;
             return Ok(true);
         }
-        let key = params![self.tenant.as_str(), message.id.as_str()];
         self.transaction
             .prepare_cached("UPDATE message SET gone = 0 WHERE tenant = ?1 AND id = ?2 AND gone = 1")?
             .execute(key)?;
         let held: bool = self
             .transaction
             .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM item WHERE tenant = ?1 AND message = ?2 AND outcome = 'stored'
+                "SELECT EXISTS (SELECT 1 FROM item INDEXED BY item_message
+                    WHERE tenant = ?1 AND message = ?2 AND outcome = 'stored'
                     AND NOT (mailbox = ?3 AND generation < ?4))",
             )?
             .query_row(

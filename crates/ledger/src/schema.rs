@@ -12,8 +12,9 @@ const MIGRATIONS: &[&str] = &[VERSION_1];
 ///   complete, so that a message never loses its only place because a reading was interrupted.
 /// * `item` is the account: one row per item seen. `outcome` is `stored` for the first copy of a message, `duplicate`
 ///   for the others, `skipped` with a reason for what could not be read.
-/// * `message.content` is the message as JSON, compressed; what queries and the index need beside it has its own column.
-///   `stamp` describes what can change in a stored record (direction and mailboxes).
+/// * `message` has what queries need and what changes: `stamp` describes what can change in a stored record (direction and
+///   mailboxes). What never changes is in `content`, the message as compressed JSON, so that a change of a thread does not
+///   write it again.
 /// * `unit` is what the vector store of an index version holds: the passages of a message (`reply` empty) or one reply
 ///   pair, with the number of records and the stamp they were made for; a `NULL` stamp means that the write may or may
 ///   not have happened. A record's id follows from the unit and its ordinal, so ids need no table.
@@ -44,11 +45,19 @@ CREATE TABLE message (
     parent TEXT,
     stamp TEXT,
     gone INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX message_thread ON message (tenant, thread, sent_at);
+CREATE INDEX message_parent ON message (tenant, parent) WHERE parent IS NOT NULL;
+
+CREATE TABLE content (
+    tenant TEXT NOT NULL,
+    message TEXT NOT NULL,
     thread_entry BLOB NOT NULL,
     content BLOB NOT NULL,
-    PRIMARY KEY (tenant, id)
+    PRIMARY KEY (tenant, message),
+    FOREIGN KEY (tenant, message) REFERENCES message (tenant, id) ON DELETE CASCADE
 ) STRICT;
-CREATE INDEX message_thread ON message (tenant, thread, sent_at);
 
 CREATE TABLE item (
     tenant TEXT NOT NULL,

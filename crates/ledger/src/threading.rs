@@ -53,10 +53,10 @@ impl Ledger {
     ) -> Result<Vec<MessageFacts>, LedgerError> {
         let connection = self.reader()?;
         let mut statement = connection.prepare_cached(
-            "SELECT message.id, message.thread_entry, group_concat(DISTINCT item.mailbox || ' ' || item.in_sent_folder)
-             FROM message JOIN item ON item.tenant = message.tenant AND item.message = message.id
-             WHERE message.tenant = ?1 AND message.id > ?2 AND message.gone = 0
-             GROUP BY message.id ORDER BY message.id LIMIT ?3",
+            "SELECT id, (SELECT thread_entry FROM content WHERE content.tenant = ?1 AND content.message = id),
+                (SELECT group_concat(DISTINCT mailbox || ' ' || in_sent_folder) FROM item INDEXED BY item_message
+                 WHERE item.tenant = ?1 AND item.message = id)
+             FROM message WHERE tenant = ?1 AND id > ?2 AND gone = 0 ORDER BY id LIMIT ?3",
         )?;
         let after = after.map(MessageId::as_str).unwrap_or_default();
         let rows = statement.query_map(params![tenant.as_str(), after, limit], |row| {

@@ -43,11 +43,13 @@ impl Job {
         let _lock = self.ledger.lock_ingest(&self.tenant)?;
         let run = self.ledger.start_run(&self.tenant)?;
         let reading = self.read()?;
+        let read = self.gauge.elapsed();
         // Half of a mailbox would thread otherwise than the whole; what was read waits in the ledger.
         if !self.gauge.is_cancelled() {
             self.gauge.enter(Phase::Threading);
             self.thread()?;
         }
+        let threaded = self.gauge.elapsed();
         let mut written = 0;
         if !self.gauge.is_cancelled() {
             self.gauge.enter(Phase::Indexing);
@@ -55,7 +57,10 @@ impl Job {
             self.gauge.enter(Phase::Optimizing);
             self.runtime.block_on(self.store.optimize(&self.tenant)).map_err(IngestError::Store)?;
         }
-        let report = self.report(reading, written)?;
+        let mut report = self.report(reading, written)?;
+        report.reading_seconds = read.as_secs_f64();
+        report.threading_seconds = threaded.saturating_sub(read).as_secs_f64();
+        report.indexing_seconds = self.gauge.elapsed().saturating_sub(threaded).as_secs_f64();
         tracing::info!(
             tenant = %self.tenant, run, seen = report.seen, indexed = report.indexed, duplicate = report.duplicate,
             skipped = report.skipped, pending = report.pending, "ingest finished"

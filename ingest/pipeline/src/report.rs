@@ -37,6 +37,12 @@ pub struct IngestReport {
     pub cancelled: bool,
     /// Wall time.
     pub seconds: f64,
+    /// Wall time of the first phase: mailboxes into the ledger.
+    pub reading_seconds: f64,
+    /// Wall time of the second phase: directions, conversations, pairs.
+    pub threading_seconds: f64,
+    /// Wall time of the third phase: what was pending into the store, the model's time included.
+    pub indexing_seconds: f64,
     /// Wall time in which the embedding model was at work.
     pub embedding_seconds: f64,
     /// The most memory that the process held, in bytes; 0 where the system does not tell.

@@ -129,7 +129,7 @@ fn a_first_ingest_killed_anywhere_ends_like_a_clean_one() {
             assert_same(&site.state(), &clean, &fuse);
         }
     }
-    assert!(died >= 20, "most children must die, {died} did");
+    assert!(died >= 15, "most children must die, {died} did");
 }
 
 #[test]
@@ -161,18 +161,10 @@ fn a_changed_mailbox_killed_anywhere_ends_like_a_clean_one() {
             assert_same(&state, &clean, &fuse);
         }
     }
-    assert!(died >= 20, "most children must die, {died} did");
+    assert!(died >= 15, "most children must die, {died} did");
     // One data folder, killed again and again on its way.
-    let fuses = [
-        "read:6",
-        "read:1001",
-        "tokenize:1",
-        "after-delete:1",
-        "store-torn:1",
-        "after-upsert:2",
-        "embed:5",
-        "optimize:1",
-    ];
+    let fuses =
+        ["Inbox.mbox:6", "after-delete:1", "tokenize:1", "store-torn:1", "after-upsert:1", "embed:1", "optimize:1"];
     let (report, state, died) = ingested(&fuses.map(str::to_owned));
     assert!(died >= 6, "{died} died");
     assert_eq!(report, clean_report);

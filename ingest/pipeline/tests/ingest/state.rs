@@ -110,5 +110,7 @@ pub(crate) struct State {
 
 /// A report without what differs between a clean run and one that continues another.
 pub(crate) fn account(report: IngestReport) -> IngestReport {
-    IngestReport { read: 0, written: 0, vanished: 0, seconds: 0.0, embedding_seconds: 0.0, peak_rss_bytes: 0, ..report }
+    let timeless = IngestReport { seconds: 0.0, embedding_seconds: 0.0, peak_rss_bytes: 0, ..report };
+    let timeless = IngestReport { reading_seconds: 0.0, threading_seconds: 0.0, indexing_seconds: 0.0, ..timeless };
+    IngestReport { read: 0, written: 0, vanished: 0, ..timeless }
 }
