@@ -26,6 +26,7 @@ struct Totals {
     copies: usize,
     conversations: usize,
     header_threads: usize,
+    threads: usize,
     attachments: usize,
     embedded_messages: usize,
     languages: BTreeMap<Language, usize>,
@@ -91,12 +92,15 @@ pub(crate) fn account(source: &Source, letters: &[Letter]) -> Result<String> {
     let account = Account {
         note: "Written by rejoinder-sample from source/; identifiers are Message-IDs without angle brackets. `copies` \
                are messages that a second file holds once more; `header_threads` is what \
-               References and In-Reply-To alone give. `attachments` include inline images and embedded messages.",
+               References and In-Reply-To alone give, `threads` what subject and quoted text give beyond; \
+               `conversations` are what people would call so. `attachments` include inline images, embedded messages and \
+               the status part of a delivery report.",
         totals: Totals {
             messages: letters.len(),
             copies,
             conversations: conversations.len(),
             header_threads: letters.iter().filter(|letter| letter.in_reply_to.is_none()).count(),
+            threads: letters.iter().filter(|letter| letter.in_reply_to.is_none() && letter.kind != Kind::Loose).count(),
             attachments,
             embedded_messages,
             languages: count_by(letters, |letter| letter.language),
@@ -147,9 +151,10 @@ fn file_counts(letters: &[&Letter], output: Output) -> FileCounts {
 /// Attachments of all sorts, and how many of these are messages.
 fn count_attachments(letters: &[&Letter]) -> (usize, usize) {
     let logos = letters.iter().filter(|letter| letter.logo).count();
+    let reports = letters.iter().filter(|letter| letter.kind == Kind::Bounce).count();
     let all = letters.iter().flat_map(|letter| &letter.attachments);
     let embedded = all.clone().filter(|attachment| matches!(attachment, Attachment::Message(_))).count();
-    (all.count() + logos, embedded)
+    (all.count() + logos + reports, embedded)
 }
 
 fn count_by<K: Ord>(letters: &[Letter], key: impl Fn(&Letter) -> K) -> BTreeMap<K, usize> {
