@@ -149,7 +149,11 @@ impl TextEncoder {
     /// The bytes of a string, without a terminator. What the code page lacks becomes a question mark.
     pub(crate) fn encode(self, text: &str) -> Result<Vec<u8>> {
         if self.format.is_unicode() {
-            return Ok(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+            let mut bytes = Vec::with_capacity(2 * text.len());
+            for unit in text.encode_utf16() {
+                bytes.extend_from_slice(&unit.to_le_bytes());
+            }
+            return Ok(bytes);
         }
         encode_in_code_page(text, self.code_page)
     }

@@ -354,6 +354,7 @@ impl Folder {
             (0x3602, PropertyValue::Integer32(count as i32)),
             (0x3603, PropertyValue::Integer32(self.unread as i32)),
             (0x360A, PropertyValue::Boolean(has_children)),
+            (0x3617, PropertyValue::Integer32(self.associated.len() as i32)),
         ];
         values.extend(self.container_class.clone().map(|class| (0x3613, PropertyValue::Text(class))));
         values

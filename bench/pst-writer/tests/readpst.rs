@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::Context;
 use rejoinder_pst_writer::generate::{GenerateOptions, mailbox};
 use rejoinder_pst_writer::{Encoding, Format};
-use samples::{BIG_ATTACHMENT, ENCODINGS, FORMATS, MANY, noise, write};
+use samples::{BIG_ATTACHMENT, ENCODINGS, FORMATS, noise, write};
 
 /// Whether a tool is there; says so loudly when it is not.
 fn is_installed(tool: &str) -> bool {
@@ -47,6 +47,8 @@ fn for_every_kind_of_file(many: usize, check: impl Fn(&Path, &Path) -> anyhow::R
     Ok(())
 }
 
+/// So many messages that their rows fit neither into a heap nor into one block, and their index not into one level.
+const MANY: usize = 500;
 /// Enough messages for a folder where their number does not matter.
 const FEW: usize = 5;
 

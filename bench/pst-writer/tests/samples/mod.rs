@@ -130,5 +130,3 @@ pub(crate) fn write(
 
 /// The size of an attachment that needs a list of lists of blocks in Unicode files.
 pub(crate) const BIG_ATTACHMENT: usize = 9_000_000;
-/// So many messages that their rows fit neither into a heap nor into one block.
-pub(crate) const MANY: usize = 1500;
