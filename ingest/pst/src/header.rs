@@ -43,6 +43,8 @@ pub(crate) struct Header {
     pub(crate) node_tree: PageRef,
     pub(crate) block_tree: PageRef,
     pub(crate) checksum_matches: bool,
+    /// Size that the header claims for the file.
+    pub(crate) file_bytes: u64,
 }
 
 const PLACE: &str = "header";
@@ -79,12 +81,15 @@ impl Header {
             node_tree: page_ref(layout.node_tree).ok_or_else(short)?,
             block_tree: page_ref(layout.block_tree).ok_or_else(short)?,
             checksum_matches: u32_at(data, 4) == Some(crc(checked)),
+            file_bytes: word_at(data, layout.file_bytes, format == Format::Unicode).ok_or_else(short)?,
         })
     }
 }
 
 struct Layout {
     word: usize,
+    /// `ibFileEof`.
+    file_bytes: usize,
     node_tree: usize,
     block_tree: usize,
     crypt_method: usize,
@@ -95,8 +100,22 @@ struct Layout {
 impl Layout {
     fn of(format: Format) -> Self {
         match format {
-            Format::Unicode => Self { word: 8, node_tree: 216, block_tree: 232, crypt_method: 513, checked_bytes: 471 },
-            Format::Ansi => Self { word: 4, node_tree: 184, block_tree: 192, crypt_method: 461, checked_bytes: 471 },
+            Format::Unicode => Self {
+                word: 8,
+                file_bytes: 184,
+                node_tree: 216,
+                block_tree: 232,
+                crypt_method: 513,
+                checked_bytes: 471,
+            },
+            Format::Ansi => Self {
+                word: 4,
+                file_bytes: 168,
+                node_tree: 184,
+                block_tree: 192,
+                crypt_method: 461,
+                checked_bytes: 471,
+            },
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The thirty real files of the corpus, against what two independent readers found in each. Runs where `REJOINDER_CORPUS`
 //! names the corpus folder; `README.md` explains every difference.
 
+#![expect(clippy::expect_used, reason = "a test may fail by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use rejoinder_pst::{Folder, OpenOptions, PstFile, Status, inspect};

@@ -1,5 +1,7 @@
 //! Damage of every kind: whatever the bytes, reading ends, within a bounded amount of work, without a panic.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::io::Cursor;
 
 use rejoinder_pst::{Inspection, OpenOptions, PstFile, inspect_file};

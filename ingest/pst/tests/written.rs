@@ -1,5 +1,7 @@
 //! Files made to order, in every format and encoding, read back: each field, each kind of body, each kind of attachment.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use rejoinder_pst::{
@@ -439,4 +441,70 @@ fn a_damaged_contents_table_loses_no_message() {
     std::fs::write(&sample.path, bytes).unwrap();
     let found = inspect(&sample.path, OpenOptions::default());
     assert_eq!((found.items.total(), found.status), (40, Status::Salvaged));
+}
+
+#[test]
+fn a_file_that_was_cut_off_says_so_and_gives_what_is_left() {
+    let sample = write(WriterOptions::default(), |pst| {
+        let inbox = pst.folder(pst.top(), "Inbox").unwrap();
+        for number in 0..600 {
+            let subject = format!("Message {number}");
+            pst.message(inbox, &MessageSpec { subject, text: Some("x".repeat(3000)), ..MessageSpec::default() })
+                .unwrap();
+        }
+    });
+    let mut bytes = std::fs::read(&sample.path).unwrap();
+    // The last leaf of the block B-tree is gone, the way to the others too.
+    bytes.truncate(pages(&bytes, 0x80, false).pop().unwrap());
+    std::fs::write(&sample.path, bytes).unwrap();
+    let found = inspect(&sample.path, OpenOptions::default());
+    assert!(
+        found.problems.iter().any(|problem| problem.detail.contains("shorter than its header")),
+        "{:?}",
+        found.problems
+    );
+    println!("{} of 600 items, {} problems", found.items.total(), found.problems.len());
+}
+
+/// Offsets of the B-tree pages of a Unicode file: type byte, level.
+fn pages(bytes: &[u8], page_type: u8, is_inner: bool) -> Vec<usize> {
+    let is_page = |at: &usize| {
+        bytes[at + 496..at + 498] == [page_type; 2] && (bytes[at + 491] > 0) == is_inner && bytes[at + 488] > 0
+    };
+    (512..bytes.len() - 511).step_by(512).filter(is_page).collect()
+}
+
+#[test]
+fn lost_pages_of_the_b_trees_are_made_up_for() {
+    let sample = write(WriterOptions::default(), |pst| {
+        let inbox = pst.folder(pst.top(), "Inbox").unwrap();
+        for number in 0..600 {
+            let subject = format!("Message {number}");
+            pst.message(inbox, &MessageSpec { subject, ..MessageSpec::default() }).unwrap();
+        }
+    });
+    let whole = std::fs::read(&sample.path).unwrap();
+    for page_type in [0x80, 0x81] {
+        let inner = pages(&whole, page_type, true);
+        assert!(inner.len() >= 2, "the tree has a root and pages between it and its leaves");
+        for lost in inner {
+            let mut bytes = whole.clone();
+            bytes[lost..lost + 512].fill(0);
+            std::fs::write(&sample.path, bytes).unwrap();
+            let found = inspect(&sample.path, OpenOptions::default());
+            assert_eq!(
+                (found.items.total(), found.status),
+                (600, Status::Salvaged),
+                "page {page_type:#x} at {lost:#x}"
+            );
+        }
+        // A leaf has no copy in a file that was written once: what it held is lost, and no more than that.
+        let lost = pages(&whole, page_type, false)[8];
+        let mut bytes = whole.clone();
+        bytes[lost..lost + 512].fill(0);
+        std::fs::write(&sample.path, bytes).unwrap();
+        let found = inspect(&sample.path, OpenOptions::default());
+        assert!(found.items.total() >= 580, "{} items", found.items.total());
+        assert_eq!(found.status, Status::Salvaged);
+    }
 }

@@ -3,6 +3,7 @@
 mod block;
 mod cache;
 mod page;
+mod recovery;
 mod source;
 mod stream;
 mod subnode;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use cache::Cache;
 use page::{PAGE_BYTES, Page};
+use recovery::Recovered;
 use source::Source;
 
 pub(crate) use block::{BlockData, DataTree};
@@ -36,6 +38,8 @@ pub(crate) struct Database<R> {
     blocks: Cache<BlockData>,
     /// Pages whose failure was reported already: each is met again and again.
     reported_pages: HashSet<u64>,
+    /// What a search of the file found; made when the first lost page is met.
+    recovered: Option<Recovered>,
     file_problems: Vec<Problem>,
     pending: Vec<Problem>,
     work_bytes: u64,
@@ -56,6 +60,7 @@ impl<R: Read + Seek> Database<R> {
             header,
             options,
             reported_pages: HashSet::new(),
+            recovered: None,
             file_problems: Vec::new(),
             pending: Vec::new(),
             work_bytes: 0,
@@ -73,6 +78,8 @@ impl<R: Read + Seek> Database<R> {
         }
         for (tree, root) in [(Tree::Nodes, self.header.node_tree), (Tree::Blocks, self.header.block_tree)] {
             let refusal = match self.page(tree, root) {
+                // The header is whole, so that what its lost root led to can be made up for.
+                Err(_) if trusted && self.can_recover(tree) => None,
                 Err(error) if trusted => {
                     Some(format!("the root of the {} is unreadable ({})", tree.name(), error.detail()))
                 }
@@ -89,6 +96,10 @@ impl<R: Read + Seek> Database<R> {
             if let Some(detail) = refusal {
                 return Err(PstError::new(ErrorKind::BrokenHeader, "header", detail));
             }
+        }
+        if let Some(missing) = self.header.file_bytes.checked_sub(self.source.length()).filter(|missing| *missing > 0) {
+            let detail = format!("the file is {missing} bytes shorter than its header says: its end is lost");
+            self.note_file_problem(Problem::new("file", ProblemKind::Missing, detail));
         }
         Ok(())
     }
@@ -124,10 +135,10 @@ impl<R: Read + Seek> Database<R> {
         };
         let mut level_above = u8::MAX;
         loop {
-            let page = self.page(tree, reference)?;
-            if page.level >= level_above {
-                return Err(PstError::damaged(page_place(tree, reference), "lies in a circle"));
-            }
+            let page = match self.page(tree, reference) {
+                Ok(page) if page.level < level_above => page,
+                _ => return Ok(self.find_recovered(tree, key)),
+            };
             level_above = page.level;
             let Some(index) = page.last_not_above(key) else { return Ok(None) };
             if page.level == 0 {
@@ -136,6 +147,14 @@ impl<R: Read + Seek> Database<R> {
             reference =
                 page.child(index).ok_or_else(|| PstError::damaged(page_place(tree, reference), "is cut short"))?;
         }
+    }
+
+    /// Looks `key` up among the leaves that a search of the file found: the way to it leads through a lost page.
+    fn find_recovered(&mut self, tree: Tree, key: u64) -> Option<(Arc<Page>, usize)> {
+        let leaf = self.recovered_leaf(tree, key)?;
+        let page = self.page(tree, leaf).ok()?;
+        let index = page.last_not_above(key)?;
+        Some((page, index))
     }
 
     /// One page, from the cache or checked as it is read.

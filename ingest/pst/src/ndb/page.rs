@@ -121,6 +121,27 @@ impl Page {
         Ok(Self { verified: id_matches && sum_matches, ..page })
     }
 
+    /// Whether `data` ends like a B-tree page: of which tree, and with which identifier.
+    pub(crate) fn recognise(data: &[u8; PAGE_BYTES], format: Format) -> Option<(Tree, u64)> {
+        let layout = Layout::of(format);
+        let tree = match u16_at(data, layout.checked_bytes)? {
+            0x8181 => Tree::Nodes,
+            0x8080 => Tree::Blocks,
+            _ => return None,
+        };
+        Some((tree, word_at(data, layout.block_id, layout.wide)?))
+    }
+
+    /// Where a page's signature stands: behind its type, which stands twice.
+    pub(crate) fn signature_at(format: Format) -> usize {
+        Layout::of(format).checked_bytes + 2
+    }
+
+    /// First and last key; `None` for a page without entries.
+    pub(crate) fn key_range(&self) -> Option<(u64, u64)> {
+        Some((self.key(0)?, self.key(self.count.checked_sub(1)?)?))
+    }
+
     fn least_entry_bytes(&self, tree: Tree) -> usize {
         match (self.level, tree) {
             (0, Tree::Nodes) => 3 * self.layout.word + 4,
@@ -145,7 +166,7 @@ impl Page {
     }
 
     /// The key of an entry; a block's lowest bit is reserved and ignored.
-    fn key(&self, index: usize) -> Option<u64> {
+    pub(crate) fn key(&self, index: usize) -> Option<u64> {
         self.word(index, 0)
     }
 
