@@ -1,1 +1,13 @@
-//! End-to-end tests.
+//! The one end-to-end test binary: it drives the built `rejoinder` the way its users do.
+//!
+//! Nothing here needs a network. What needs model weights runs when `rejoinder models pull` has put them on the
+//! machine (`make test` does), and says so when it is left out; what needs the public corpora runs when
+//! `REJOINDER_CORPUS` names their folder.
+
+mod api;
+mod architecture;
+mod command_line;
+mod corpus;
+mod kill;
+mod product;
+mod spine;

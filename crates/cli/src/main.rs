@@ -1,2 +1,58 @@
-//! The `rejoinder` binary.
-fn main() {}
+//! The `rejoinder` program: arguments in, the library called, the answer printed.
+//!
+//! Standard output carries the answer, standard error the log and the progress bar. Exit codes: 0 complete, 1 failed,
+//! 2 finished with items that could not be read (and, from the argument parser, a wrong command line).
+
+mod args;
+mod commands;
+mod logging;
+mod settings;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::commands::Outcome;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(&cli.global);
+    match run(&cli) {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::WithSkips) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    // What needs no configuration must work without one.
+    match &cli.command {
+        Command::Inspect { file } => return commands::inspect::run(file, cli.global.json),
+        Command::Show { file } => return commands::answer::show(file),
+        _ => {}
+    }
+    let settings = settings::load(&cli.global)?;
+    let json = cli.global.json;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Ingest { paths } => commands::ingest::run(settings, paths, json).await,
+            Command::Serve { listen } => commands::serve::run(settings, *listen).await,
+            Command::Suggest { ticket } => commands::answer::suggest(settings, ticket, json).await,
+            Command::Extract { schema, text, current } => {
+                commands::answer::extract(settings, schema, text, current.as_deref(), json).await
+            }
+            Command::Search { query, limit } => commands::answer::search(settings, query, *limit, json).await,
+            Command::Messages => commands::messages::run(settings, json).await,
+            Command::Status { skipped } => commands::status::run(settings, *skipped, json).await,
+            Command::Models { command } => commands::models::run(&settings, command, json).await,
+            Command::Config { .. } => commands::config::check(&settings, json),
+            Command::Inspect { .. } | Command::Show { .. } => Ok(Outcome::Complete),
+        }
+    })
+}

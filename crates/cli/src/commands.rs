@@ -1,0 +1,46 @@
+//! One module per command.
+
+pub(crate) mod answer;
+pub(crate) mod config;
+pub(crate) mod ingest;
+pub(crate) mod inspect;
+pub(crate) mod messages;
+pub(crate) mod models;
+pub(crate) mod serve;
+pub(crate) mod status;
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use rejoinder::Rejoinder;
+
+use crate::settings::Settings;
+
+/// How a command ended, other than failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Everything was done.
+    Complete,
+    /// Everything that could be read was done; what could not is listed.
+    WithSkips,
+}
+
+/// Opens the product and says so where it runs with less than was configured.
+async fn open(settings: Settings) -> anyhow::Result<Rejoinder> {
+    let rejoinder = Rejoinder::open(settings.library).await?;
+    if let Some(why) = rejoinder.status(rejoinder.default_tenant())?.embedder_missing {
+        tracing::warn!("without embeddings: mail is found by its words only ({why})");
+    }
+    Ok(rejoinder)
+}
+
+/// The whole of a file, or of standard input for `-`.
+fn read_input(path: &Path) -> anyhow::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}

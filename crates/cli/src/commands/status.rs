@@ -1,0 +1,60 @@
+//! `rejoinder status`: what is indexed, mailbox by mailbox, and what was skipped.
+
+use serde_json::json;
+
+use super::{Outcome, open};
+use crate::settings::Settings;
+
+/// How many skipped items are fetched at a time.
+const PAGE: u32 = 500;
+
+pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -> anyhow::Result<Outcome> {
+    let rejoinder = open(settings).await?;
+    let tenant = rejoinder.default_tenant();
+    let status = rejoinder.status(tenant)?;
+    let mut skipped = Vec::new();
+    while list_skipped {
+        let page = rejoinder.skipped(tenant, skipped.len() as u64, PAGE)?;
+        let last = page.len() < PAGE as usize;
+        skipped.extend(page);
+        if last {
+            break;
+        }
+    }
+    if as_json {
+        let answer = json!({
+            "tenant": tenant.as_str(),
+            "index_version": status.index_version,
+            "embedder": status.embedder,
+            "embedder_missing": status.embedder_missing,
+            "totals": status.totals,
+            "mailboxes": status.mailboxes,
+            "skips": skipped,
+        });
+        println!("{answer}");
+        return Ok(Outcome::Complete);
+    }
+    println!("tenant {tenant}, index {}", status.index_version);
+    println!(
+        "{} messages in {} conversations, {} reply pairs, {} passages",
+        status.totals.messages, status.totals.threads, status.totals.pairs, status.totals.chunks
+    );
+    for mailbox in &status.mailboxes {
+        println!(
+            "  {:<28} {:<11} {:>8} seen {:>8} indexed {:>6} duplicate {:>5} skipped {:>5} salvaged{}{}",
+            mailbox.name,
+            mailbox.format,
+            mailbox.seen,
+            mailbox.indexed,
+            mailbox.duplicate,
+            mailbox.skipped,
+            mailbox.salvaged,
+            if mailbox.pending > 0 { format!("  {} pending", mailbox.pending) } else { String::new() },
+            if mailbox.complete { "" } else { "  not read to its end: ingest it again" },
+        );
+    }
+    for item in &skipped {
+        println!("  skipped {}: {}", item.place, item.reason);
+    }
+    Ok(Outcome::Complete)
+}

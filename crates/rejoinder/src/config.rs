@@ -1,0 +1,147 @@
+//! The configuration of the library: one section per part, every value with a default that suits a laptop.
+
+use std::path::{Path, PathBuf};
+
+use rejoinder_assist::AssistConfig;
+use rejoinder_domain::TenantId;
+use rejoinder_mail::direction::Ownership;
+use rejoinder_models::Manifest;
+use rejoinder_pipeline::IngestConfig;
+use serde::Deserialize;
+
+use crate::Error;
+
+/// Everything [`crate::Rejoinder::open`] needs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whose mail the command line and an unauthenticated loopback server work on.
+    pub tenant: TenantId,
+    /// Where the index and the ledger live. One process writes to it at a time.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// Which domains and addresses are the firm's own; tells inbound from outbound mail.
+    #[serde(default)]
+    pub ownership: OwnershipConfig,
+    /// Local models.
+    #[serde(default)]
+    pub models: ModelsConfig,
+    /// Reading, chunking and indexing.
+    #[serde(default)]
+    pub ingest: IngestConfig,
+    /// Retrieval, drafting and extraction.
+    #[serde(default)]
+    pub assist: AssistConfig,
+}
+
+/// The firm's own domains and addresses. Empty: inferred per mailbox from its Sent folder and its owner.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnershipConfig {
+    /// Domains, as in `haldenmarsh.example`; subdomains are included.
+    pub domains: Vec<String>,
+    /// Single addresses at domains that are not the firm's.
+    pub addresses: Vec<String>,
+}
+
+/// Which embedder runs, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelsConfig {
+    /// Name of an embedding model in the manifest, or `none` to search by words only.
+    pub embedder: String,
+    /// What runs it.
+    pub engine: Engine,
+    /// Folder of the weights; the user's cache folder if not set.
+    pub dir: Option<PathBuf>,
+    /// Threads that embed, each on texts of its own; all cores if not set.
+    pub workers: Option<usize>,
+    /// Start without embeddings when the weights are not there (and say so) instead of failing.
+    pub optional: bool,
+}
+
+/// What runs an embedding model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// candle, built in.
+    #[default]
+    Candle,
+    /// ONNX Runtime by fastembed; needs the `fastembed` feature and `ORT_DYLIB_PATH`.
+    Fastembed,
+}
+
+impl Default for ModelsConfig {
+    fn default() -> Self {
+        Self {
+            embedder: "all-MiniLM-L6-v2".to_owned(),
+            engine: Engine::Candle,
+            dir: None,
+            workers: None,
+            optional: true,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults for `tenant`, with data under `data_dir`.
+    pub fn new(tenant: TenantId, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            tenant,
+            data_dir: data_dir.into(),
+            ownership: OwnershipConfig::default(),
+            models: ModelsConfig::default(),
+            ingest: IngestConfig::default(),
+            assist: AssistConfig::default(),
+        }
+    }
+
+    /// Checks what serde cannot. The error says which value to change, and to what.
+    pub fn validate(&self) -> Result<(), Error> {
+        let invalid = |problem: String| Error::Config(problem);
+        self.ingest.validate().map_err(|problem| invalid(format!("[ingest] {problem}")))?;
+        self.assist.validate().map_err(|problem| invalid(format!("[assist] {problem}")))?;
+        if self.models.embedder != "none" {
+            let known = Manifest::embedded().and_then(|manifest| manifest.get(&self.models.embedder).map(|_| ()));
+            known.map_err(|error| invalid(format!("[models] embedder: {error}, or \"none\"")))?;
+        }
+        if self.models.workers == Some(0) {
+            return Err(invalid("[models] workers must be at least 1, or left out for all cores".to_owned()));
+        }
+        for domain in &self.ownership.domains {
+            if domain.is_empty() || domain.contains('@') || domain.contains(char::is_whitespace) {
+                return Err(invalid(format!(
+                    "[ownership] domains: {domain:?} is not a domain; write it as in \"acme.example\""
+                )));
+            }
+        }
+        for address in &self.ownership.addresses {
+            if !address.contains('@') {
+                return Err(invalid(format!("[ownership] addresses: {address:?} is not an e-mail address")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lower-cased, as the direction of a message is decided.
+    pub(crate) fn ownership(&self) -> Ownership {
+        let lower = |values: &[String]| values.iter().map(|value| value.to_lowercase()).collect();
+        Ownership { domains: lower(&self.ownership.domains), addresses: lower(&self.ownership.addresses) }
+    }
+
+    pub(crate) fn ledger_path(&self) -> PathBuf {
+        self.data_dir.join("ledger.sqlite")
+    }
+
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.data_dir.join("lancedb")
+    }
+}
+
+/// `$XDG_DATA_HOME/rejoinder`, else `~/.local/share/rejoinder`, else `./rejoinder-data`.
+fn default_data_dir() -> PathBuf {
+    let from = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("XDG_DATA_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| Path::new("rejoinder-data").to_owned(), |base| base.join("rejoinder"))
+}

@@ -1,0 +1,218 @@
+//! The one object that a program holds: it opens every part and wires them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rejoinder_assist::{
+    Assist, AssistParts, ExtractAnswer, ExtractRequest, MessageLookup, QueryEmbedder, SearchRequest, SearchResult, SuggestAnswer,
+    SuggestRequest, TextCleaner,
+};
+use rejoinder_domain::{ErrorKind, Message, MessageId, SeamError, TenantId, ThreadId, VectorStore};
+use rejoinder_ledger::{Ledger, MailboxStatus, Totals};
+use rejoinder_pipeline::{IngestReport, Observer, Pipeline};
+use rejoinder_store::{EmbeddingSpace, LanceStore, StoreConfig};
+
+use crate::adapters::{BlockingEmbedder, LedgerMessages, MailCleaner};
+use crate::config::Config;
+use crate::engine::{self, LoadedEmbedder};
+use crate::Error;
+
+/// Mail in, suggested replies with citations out. Cheap to clone; all clones are the same object.
+#[derive(Clone)]
+pub struct Rejoinder {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    config: Config,
+    ledger: Arc<Ledger>,
+    lance: Arc<LanceStore>,
+    embedder: LoadedEmbedder,
+    pipeline: Pipeline,
+    assist: Assist,
+}
+
+/// An answer to a ticket, with what identifies it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suggested {
+    /// `sug_...`, unique.
+    pub id: String,
+    /// Which index it was made from: embedder and chunking.
+    pub index_version: String,
+    /// Drafts with citations and checks.
+    pub answer: SuggestAnswer,
+}
+
+/// The result of an extraction, with what identifies it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extracted {
+    /// `ext_...`, unique.
+    pub id: String,
+    /// Attributes with evidence.
+    pub answer: ExtractAnswer,
+}
+
+/// What is indexed for a tenant, and what is missing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Embedder and chunking.
+    pub index_version: String,
+    /// Name of the embedder that runs; `None` when mail is found by its words only.
+    pub embedder: Option<String>,
+    /// Why there is none, where one is configured.
+    pub embedder_missing: Option<String>,
+    /// Sums.
+    pub totals: Totals,
+    /// The account of every mailbox.
+    pub mailboxes: Vec<MailboxStatus>,
+}
+
+/// One indexed message with its conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThreadedMessage {
+    /// The message.
+    pub message: Message,
+    /// Its conversation; `None` until an ingest has got that far.
+    pub thread_id: Option<ThreadId>,
+}
+
+impl Rejoinder {
+    /// Opens the data folder (created if it is not there), the ledger, the store and the embedder.
+    ///
+    /// Without weights it opens all the same if `models.optional` says so, and finds mail by its words; an index that
+    /// was made with an embedder is refused then, since half of it would be silent.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|error| Error::DataFolder(config.data_dir.clone(), error))?;
+        let (models, ledger_path) = (config.models.clone(), config.ledger_path());
+        let opened = tokio::task::spawn_blocking(move || {
+            Ok::<_, Error>((Ledger::open(ledger_path)?, engine::load(&models)?))
+        });
+        let (ledger, embedder) = opened.await.map_err(Error::Worker)??;
+        let ledger = Arc::new(ledger);
+        let running = embedder.embedder();
+        let space = running.as_ref().map(|embedder| EmbeddingSpace { id: embedder.id().to_owned(), dims: embedder.dims() });
+        let lance = Arc::new(LanceStore::open(StoreConfig::new(config.store_path(), space)).await?);
+        let store: Arc<dyn VectorStore> = Arc::clone(&lance) as Arc<dyn VectorStore>;
+        let pipeline = Pipeline {
+            ledger: Arc::clone(&ledger),
+            store: Arc::clone(&store),
+            embedder: running.clone(),
+            config: config.ingest.clone(),
+        };
+        if let LoadedEmbedder::Missing(why) = &embedder {
+            refuse_a_silent_index(&ledger, &config.tenant, &pipeline.index_version(), why)?;
+        }
+        let messages: Arc<dyn MessageLookup> = Arc::new(LedgerMessages(Arc::clone(&ledger)));
+        let cleaner: Arc<dyn TextCleaner> = Arc::new(MailCleaner);
+        let queries = running.map(|embedder| Arc::new(BlockingEmbedder(embedder)) as Arc<dyn QueryEmbedder>);
+        let assist =
+            Assist::new(AssistParts { store, embedder: queries, messages, cleaner, config: config.assist.clone() });
+        Ok(Self { parts: Arc::new(Parts { config, ledger, lance, embedder, pipeline, assist }) })
+    }
+
+    /// The tenant that the configuration names.
+    pub fn default_tenant(&self) -> &TenantId {
+        &self.parts.config.tenant
+    }
+
+    /// Reads every mailbox under `paths` into the index. Repeating it does nothing twice; killing it loses nothing.
+    pub async fn ingest(
+        &self,
+        tenant: &TenantId,
+        paths: &[PathBuf],
+        observer: &dyn Observer,
+    ) -> Result<IngestReport, Error> {
+        let report = self.parts.pipeline.ingest(tenant, paths, &self.parts.config.ownership(), observer).await?;
+        if report.pending == 0 {
+            // Everything is in this embedder's tables; those of another one only take space.
+            self.parts.lance.drop_other_spaces(tenant).await?;
+        }
+        Ok(report)
+    }
+
+    /// Drafts the reply to a ticket.
+    pub async fn suggest(&self, tenant: &TenantId, request: &SuggestRequest) -> Result<Suggested, Error> {
+        let answer = self.parts.assist.suggest(tenant, request).await?;
+        Ok(Suggested { id: fresh_id("sug"), index_version: self.index_version(), answer })
+    }
+
+    /// Extracts the fields of a JSON Schema from a text or a ticket.
+    pub async fn extract(&self, tenant: &TenantId, request: &ExtractRequest) -> Result<Extracted, Error> {
+        let answer = self.parts.assist.extract(tenant, request).await?;
+        Ok(Extracted { id: fresh_id("ext"), answer })
+    }
+
+    /// Finds passages.
+    pub async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<Vec<SearchResult>, Error> {
+        Ok(self.parts.assist.search(tenant, request).await?)
+    }
+
+    /// What is indexed, and what is missing.
+    pub fn status(&self, tenant: &TenantId) -> Result<Status, Error> {
+        let version = self.index_version();
+        let (embedder, embedder_missing) = match &self.parts.embedder {
+            LoadedEmbedder::Ready(embedder) => (Some(embedder.id().to_owned()), None),
+            LoadedEmbedder::Off => (None, None),
+            LoadedEmbedder::Missing(why) => (None, Some(why.clone())),
+        };
+        Ok(Status {
+            embedder,
+            embedder_missing,
+            totals: self.parts.ledger.totals(tenant, &version)?,
+            mailboxes: self.parts.ledger.status(tenant, &version)?,
+            index_version: version,
+        })
+    }
+
+    /// A page of messages in order of their ids, after `after`, at most `limit`.
+    pub fn messages(
+        &self,
+        tenant: &TenantId,
+        after: Option<&MessageId>,
+        limit: u32,
+    ) -> Result<Vec<ThreadedMessage>, Error> {
+        let page = self.parts.ledger.messages(tenant, after, limit)?;
+        let threaded = page.into_iter().map(|message| {
+            let thread_id = self.parts.ledger.thread_of(tenant, &message.id)?;
+            Ok(ThreadedMessage { message, thread_id })
+        });
+        threaded.collect()
+    }
+
+    /// A page of the items that could not be read.
+    pub fn skipped(
+        &self,
+        tenant: &TenantId,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<rejoinder_domain::Skipped>, Error> {
+        Ok(self.parts.ledger.skipped(tenant, None, offset, limit)?)
+    }
+
+    /// Embedder and chunking: what an answer was made from.
+    pub fn index_version(&self) -> String {
+        self.parts.pipeline.index_version()
+    }
+}
+
+/// An index with vectors cannot be searched without the model that made them.
+fn refuse_a_silent_index(ledger: &Ledger, tenant: &TenantId, version: &str, why: &str) -> Result<(), Error> {
+    if ledger.superseded_units(tenant, version, 1)?.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "this mail was indexed with an embedding model that is not here now ({why}); set models.embedder = \"none\" and \
+         ingest again to search by words only"
+    );
+    Err(SeamError::new(ErrorKind::Unavailable, message).into())
+}
+
+/// Unique over processes and restarts: time, process and a counter.
+fn fresh_id(prefix: &str) -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}_{:x}{:x}{count:x}", jiff::Timestamp::now().as_microsecond(), std::process::id())
+}

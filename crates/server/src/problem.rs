@@ -1,0 +1,213 @@
+//! Errors as RFC 9457 problem documents: the one place where a failure becomes a status, a stable code and a safe text.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rejoinder::ErrorKind;
+use rejoinder::assist::AssistError;
+use serde::Serialize;
+
+use crate::request_id::RequestId;
+
+/// One invalid place in a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InvalidField {
+    /// JSON pointer into the request body (RFC 6901).
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// A failure that a client may see. It never carries internal text; that goes to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    errors: Vec<InvalidField>,
+    retry_after_seconds: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    errors: &'a [InvalidField],
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, title, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None }
+    }
+
+    /// 400: the body is not JSON.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not valid JSON", detail)
+    }
+
+    /// 422: JSON, but not what the route takes.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let field = InvalidField { pointer: pointer.into(), detail: detail.into() };
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_request",
+            "The request is not valid",
+            format!("{}: {}", if field.pointer.is_empty() { "body" } else { &field.pointer }, field.detail),
+        );
+        problem.errors.push(field);
+        problem
+    }
+
+    /// 422: the schema uses what extraction does not support.
+    pub fn unsupported_schema(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let mut problem = Self::invalid(pointer, detail);
+        problem.code = "unsupported_schema";
+        problem.title = "The schema is not supported";
+        problem
+    }
+
+    /// 413: over a limit, which `detail` names.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large", detail)
+    }
+
+    /// 415: not `application/json`.
+    pub fn unsupported_media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "The media type is not supported",
+            "send the body as application/json",
+        )
+    }
+
+    /// 404 for a route that does not exist.
+    pub fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here", "no such route")
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "The method is not allowed",
+            "this route does not take this method",
+        )
+    }
+
+    /// 503: more requests at once than configured.
+    pub fn busy() -> Self {
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "The server is busy",
+                "too many requests at once; try again after the time in Retry-After",
+            )
+        }
+    }
+
+    /// 504: the configured time for one request is over.
+    pub fn timed_out() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timeout",
+            "The request took too long",
+            "the work was stopped at the configured time limit",
+        )
+    }
+
+    /// What went wrong, for a person.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// A failure of the library: what is wrong with a request is told, everything else by its kind alone and logged.
+    pub fn from_library(error: &rejoinder::Error) -> Self {
+        match error {
+            rejoinder::Error::Assist(AssistError::Invalid { pointer, message }) => Self::invalid(pointer, message),
+            rejoinder::Error::Assist(AssistError::Schema(schema)) => {
+                Self::unsupported_schema(format!("/schema{}", schema.pointer), schema.to_string())
+            }
+            other => {
+                tracing::error!(error = chain(other), "a request failed");
+                Self::from_kind(&other.kind())
+            }
+        }
+    }
+
+    fn from_kind(kind: &ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Invalid => Self::invalid("", "the request cannot be served as it is"),
+            ErrorKind::ContextTooLong => Self::too_large("the text is longer than the model takes"),
+            ErrorKind::NotFound => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here", "no such object")
+            }
+            ErrorKind::Transient | ErrorKind::Unavailable | ErrorKind::RateLimited { .. } => {
+                let retry_after = match kind {
+                    ErrorKind::RateLimited { retry_after: Some(wait) } => wait.as_secs().max(1),
+                    _ => 1,
+                };
+                Self {
+                    retry_after_seconds: Some(retry_after),
+                    ..Self::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "unavailable",
+                        "The service is not ready",
+                        "a part of the service is not ready; see /readyz",
+                    )
+                }
+            }
+            _ => Self::internal(),
+        }
+    }
+
+    /// 500: a defect or damaged data. The cause is in the log under the request id.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong",
+            "the cause is in the server's log under this request id",
+        )
+    }
+
+    /// The response, with the request's id in it.
+    pub fn into_response_for(self, request_id: &RequestId) -> Response {
+        let body = ProblemBody {
+            r#type: format!("urn:rejoinder:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id: request_id.as_str(),
+            errors: &self.errors,
+        };
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        let mut response = (self.status, text).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// An error with its causes, for the log. Errors of the library hold no text of a message.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}

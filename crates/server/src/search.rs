@@ -1,0 +1,143 @@
+//! `POST /v1/search`: what goes over the wire, and the handler.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use rejoinder::assist::{SearchRequest, SearchResult};
+use rejoinder::{Direction, Filter, MailboxId, Rejoinder, TenantId};
+use serde::{Deserialize, Serialize};
+
+use crate::json;
+use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::server::App;
+
+/// The request's body.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchBody {
+    query: String,
+    #[serde(default)]
+    limit: Option<usize>,
+    #[serde(default)]
+    since: Option<Timestamp>,
+    #[serde(default)]
+    until: Option<Timestamp>,
+    #[serde(default)]
+    mailboxes: Vec<String>,
+    #[serde(default)]
+    directions: Vec<DirectionDto>,
+    #[serde(default)]
+    participants: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DirectionDto {
+    Inbound,
+    Outbound,
+    Internal,
+    Unknown,
+}
+
+/// The answer's body: a list of one page, since a ranking has no stable next one.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchAnswer {
+    data: Vec<ResultDto>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ResultDto {
+    message_id: String,
+    mailbox: String,
+    subject: String,
+    sent_at: Option<Timestamp>,
+    from: String,
+    direction: DirectionDto,
+    text: String,
+    start: usize,
+    end: usize,
+    score: f32,
+    similarity: Option<f32>,
+    lexical: Option<f32>,
+}
+
+/// Answers one request: the same for the route and for `rejoinder search`.
+pub async fn search(rejoinder: &Rejoinder, tenant: &TenantId, body: SearchBody) -> Result<SearchAnswer, Problem> {
+    let request = SearchRequest {
+        query: body.query,
+        limit: body.limit,
+        filter: Filter {
+            since: body.since,
+            until: body.until,
+            mailboxes: body.mailboxes.into_iter().map(MailboxId::from_stored).collect(),
+            directions: body.directions.into_iter().map(Direction::from).collect(),
+            participants: body.participants.into_iter().map(|address| address.to_lowercase()).collect(),
+            exclude_messages: Vec::new(),
+        },
+    };
+    let results = rejoinder.search(tenant, &request).await.map_err(|error| Problem::from_library(&error))?;
+    Ok(SearchAnswer { data: results.into_iter().map(ResultDto::from).collect(), next_cursor: None })
+}
+
+pub(crate) async fn handle(
+    State(app): State<Arc<App>>,
+    Extension(request_id): Extension<RequestId>,
+    headers: HeaderMap,
+    body: json::Body,
+) -> Response {
+    let answer = async {
+        let request = json::read(&headers, body, &app.config)?;
+        search(&app.rejoinder, app.rejoinder.default_tenant(), request).await
+    };
+    match answer.await {
+        Ok(answer) => axum::Json(answer).into_response(),
+        Err(problem) => problem.into_response_for(&request_id),
+    }
+}
+
+impl From<SearchResult> for ResultDto {
+    fn from(result: SearchResult) -> Self {
+        Self {
+            message_id: result.message_id.as_str().to_owned(),
+            mailbox: result.mailbox,
+            subject: result.subject,
+            sent_at: result.sent_at,
+            from: result.from,
+            direction: result.direction.into(),
+            text: result.text,
+            start: result.start,
+            end: result.end,
+            score: result.score,
+            similarity: result.similarity,
+            lexical: result.lexical,
+        }
+    }
+}
+
+impl From<DirectionDto> for Direction {
+    fn from(direction: DirectionDto) -> Self {
+        match direction {
+            DirectionDto::Inbound => Self::Inbound,
+            DirectionDto::Outbound => Self::Outbound,
+            DirectionDto::Internal => Self::Internal,
+            DirectionDto::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<Direction> for DirectionDto {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Inbound => Self::Inbound,
+            Direction::Outbound => Self::Outbound,
+            Direction::Internal => Self::Internal,
+            Direction::Unknown => Self::Unknown,
+        }
+    }
+}

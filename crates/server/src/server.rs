@@ -1,0 +1,177 @@
+//! The server as an object: bind, join, shut down. The same one for the binary, the tests and embedders.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use rejoinder::Rejoinder;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::ServerConfig;
+use crate::problem::Problem;
+use crate::request_id::{self, RequestId};
+use crate::{extract, health, search, suggest};
+
+/// What every handler sees.
+pub(crate) struct App {
+    pub(crate) rejoinder: Rejoinder,
+    pub(crate) config: ServerConfig,
+    slots: Semaphore,
+}
+
+/// A running HTTP server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<std::io::Result<()>>,
+    grace: Duration,
+}
+
+/// The server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// A value of the configuration is not possible.
+    #[error("[server] {0}")]
+    Config(String),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Server {
+    /// Binds and starts to serve.
+    pub async fn bind(rejoinder: Rejoinder, config: ServerConfig) -> Result<Self, BindError> {
+        config.validate().map_err(BindError::Config)?;
+        let failed = |source| BindError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let grace = Duration::from_secs(config.shutdown_grace_seconds);
+        let (stop, mut stopped) = watch::channel(false);
+        let app = router(rejoinder, config);
+        let task = tokio::spawn(async move {
+            let until_stopped = async move {
+                // An error means that the server object is gone: that is a stop as well.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            axum::serve(listener, app).with_graceful_shutdown(until_stopped).await
+        });
+        Ok(Self { address, stop, task, grace })
+    }
+
+    /// Where it listens; tells the port where the configuration said 0.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until the server fails or the process is told to stop (interrupt or terminate), then drains.
+    pub async fn join(mut self) -> std::io::Result<()> {
+        tokio::select! {
+            ended = &mut self.task => return ended.map_err(std::io::Error::other)?,
+            signal = stop_signal() => signal?,
+        }
+        tracing::info!("stopping: waiting for requests in flight");
+        self.shutdown().await
+    }
+
+    /// Takes no new requests, lets those in flight finish within the configured time, and returns.
+    pub async fn shutdown(mut self) -> std::io::Result<()> {
+        // No receiver is left only if the server has ended already.
+        let _ = self.stop.send(true);
+        if let Ok(ended) = tokio::time::timeout(self.grace, &mut self.task).await {
+            return ended.map_err(std::io::Error::other)?;
+        }
+        tracing::warn!("requests were still in flight after the grace period; dropping them");
+        self.task.abort();
+        Ok(())
+    }
+}
+
+fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
+    let body_limit = DefaultBodyLimit::max(config.max_body_bytes);
+    let slots = Semaphore::new(config.max_concurrent_requests);
+    let app = Arc::new(App { rejoinder, config, slots });
+    let work = Router::new()
+        .route("/v1/suggest-reply", post(suggest::handle))
+        .route("/v1/extract-attributes", post(extract::handle))
+        .route("/v1/search", post(search::handle))
+        .layer(body_limit)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), limit_work));
+    Router::new()
+        .merge(work)
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(no_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(security_headers))
+        .layer(middleware::from_fn(request_id::assign))
+        .with_state(app)
+}
+
+/// Bounds how many requests are worked on at once and how long each may take, and logs each by its id.
+async fn limit_work(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::unknown);
+    let path = request.uri().path().to_owned();
+    let started = std::time::Instant::now();
+    let Ok(_slot) = app.slots.try_acquire() else {
+        return Problem::busy().into_response_for(&request_id);
+    };
+    let limit = Duration::from_secs(app.config.request_timeout_seconds);
+    let response = match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::timed_out().into_response_for(&request_id),
+    };
+    tracing::info!(
+        request_id = request_id.as_str(),
+        path,
+        status = response.status().as_u16(),
+        ms = started.elapsed().as_millis(),
+        "request"
+    );
+    response
+}
+
+async fn security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("cache-control", HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn no_route(request_id: axum::Extension<RequestId>) -> Response {
+    Problem::no_route().into_response_for(&request_id)
+}
+
+async fn method_not_allowed(request_id: axum::Extension<RequestId>) -> Response {
+    Problem::method_not_allowed().into_response_for(&request_id)
+}
+
+#[cfg(unix)]
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
