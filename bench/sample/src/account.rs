@@ -26,7 +26,6 @@ struct Totals {
     copies: usize,
     conversations: usize,
     header_threads: usize,
-    threads: usize,
     attachments: usize,
     embedded_messages: usize,
     languages: BTreeMap<Language, usize>,
@@ -74,10 +73,11 @@ struct Exemplar {
 pub(crate) fn account(source: &Source, letters: &[Letter]) -> Result<String> {
     let mut conversations: Vec<Conversation> = Vec::new();
     for letter in letters {
-        match conversations.last_mut().filter(|last| last.id == letter.thread) {
-            Some(last) => last.messages.push(letter.message_id.clone()),
+        let known = conversations.iter_mut().find(|conversation| conversation.id == letter.conversation);
+        match known {
+            Some(conversation) => conversation.messages.push(letter.message_id.clone()),
             None => conversations.push(Conversation {
-                id: letter.thread.clone(),
+                id: letter.conversation.clone(),
                 topic: letter.topic.clone(),
                 language: letter.language,
                 messages: vec![letter.message_id.clone()],
@@ -91,16 +91,14 @@ pub(crate) fn account(source: &Source, letters: &[Letter]) -> Result<String> {
     let copies = letters.iter().map(|letter| letter.outputs.len().saturating_sub(1)).sum();
     let account = Account {
         note: "Written by rejoinder-sample from source/; identifiers are Message-IDs without angle brackets. `copies` \
-               are messages that a second file holds once more; `header_threads` is what \
-               References and In-Reply-To alone give, `threads` what subject and quoted text give beyond; \
-               `conversations` are what people would call so. `attachments` include inline images, embedded messages and \
-               the status part of a delivery report.",
+               are messages that a second file holds once more. `conversations` are what answers form; two of these \
+               answers carry no References, so `header_threads` are more. `attachments` include inline images, embedded \
+               messages and the status part of a delivery report.",
         totals: Totals {
             messages: letters.len(),
             copies,
             conversations: conversations.len(),
             header_threads: letters.iter().filter(|letter| letter.in_reply_to.is_none()).count(),
-            threads: letters.iter().filter(|letter| letter.in_reply_to.is_none() && letter.kind != Kind::Loose).count(),
             attachments,
             embedded_messages,
             languages: count_by(letters, |letter| letter.language),

@@ -57,6 +57,7 @@ impl Desk<'_> {
         let conversation_index = identity::conversation_index(named, &sent, &self.thread.id);
         Ok(Letter {
             thread: self.thread.id.clone(),
+            conversation: self.conversation(answered),
             index: self.index,
             topic: self.thread.topic.clone(),
             language: self.thread.lang,
@@ -83,6 +84,15 @@ impl Desk<'_> {
             folder: self.folder(direction),
             sent,
         })
+    }
+
+    /// A message that answers none begins a conversation of its own, whatever people would say.
+    fn conversation(&self, answered: Option<&Letter>) -> String {
+        match answered {
+            Some(letter) => letter.conversation.clone(),
+            None if self.index == 0 => self.thread.id.clone(),
+            None => format!("{}-{}", self.thread.id, self.index + 1),
+        }
     }
 
     fn place(&self) -> String {

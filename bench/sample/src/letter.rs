@@ -9,6 +9,8 @@ use crate::source::{Charset, Kind, Language, Output, Style, TransferEncoding};
 pub struct Letter {
     /// Key of its thread.
     pub thread: String,
+    /// The conversation it belongs to: its thread's key, or that with a number where it begins a new one.
+    pub conversation: String,
     /// Position in its thread, from 0.
     pub index: usize,
     /// What the thread is about.
