@@ -9,7 +9,7 @@ use rejoinder_mail::{Limits, discover, open};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("name a mailbox, or a text file")?;
+    let path = arguments.next().ok_or("name a mailbox, a text file or a page")?;
     let position: Option<u64> = arguments.next().map(|text| text.parse()).transpose()?;
     let discovery = discover(Path::new(&path))?;
     for found in &discovery.mailboxes {
@@ -28,7 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     if discovery.mailboxes.is_empty() {
-        let text = std::fs::read_to_string(&path)?;
+        let mut text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+        if path.ends_with(".html") {
+            text = rejoinder_mail::html::to_text(&text);
+        }
         print_lines(&text, &rejoinder_mail::clean::segments(&text));
     }
     Ok(())

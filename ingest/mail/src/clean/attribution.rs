@@ -26,7 +26,7 @@ static WRITES: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// What attributions start with.
 static STARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?ix) ^ [*_(\[]{0,2} (?:
+        r"(?ix) ^ (?:[*_(\[]{0,2}|-\s) (?:
             on | at | in\s+(?:a\s+)?message | am | le | el | il | op | em | en | den | dnia | w\s+dniu | dne | на | tiistai
           | 于 | 在 | (?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[,.\s] | (?:mo|di|mi|do|fr|sa|so)[.,]\s
           | (?:lun|mar|mer|mié|mie|jeu|jue|ven|vie|sam|sáb|dim|dom|gio|sab)[a-zé]*[.,]\s | (?:man|tir|ons|tor|lør|søn|mån|tis|fre|lör|sön)[a-zø]*[.,]?\s
@@ -56,8 +56,13 @@ pub(super) fn at(lines: &[Line<'_>], at: usize) -> Option<usize> {
     let mut joined = String::new();
     for count in 1..=MAX_LINES {
         let line = lines.get(at + count - 1)?;
-        // The sender's address may stand on a line of its own after the quote mark of a program that got it wrong.
-        if line.is_blank() || line.depth > 0 || joined.len() + line.text.len() > MAX_CHARS * 2 {
+        // A line that starts with the `>` of an address is no quote.
+        let closes_address =
+            line.text.starts_with(">:") || line.text.starts_with("> wrote") || line.text.starts_with("> skrev");
+        if line.is_blank()
+            || (line.depth > 0 && !(count > 1 && closes_address))
+            || joined.len() + line.text.len() > MAX_CHARS * 2
+        {
             return None;
         }
         if !joined.is_empty() {

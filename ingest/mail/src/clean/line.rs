@@ -14,14 +14,9 @@ pub(super) struct Line<'a> {
     pub(super) depth: usize,
 }
 
-impl<'a> Line<'a> {
+impl Line<'_> {
     pub(super) fn is_blank(&self) -> bool {
         self.text.is_empty()
-    }
-
-    /// The text without quote marks.
-    pub(super) fn unquoted(&self) -> &'a str {
-        self.text.trim_start_matches(|c: char| c == '>' || c.is_whitespace())
     }
 
     pub(super) fn words(&self) -> usize {

@@ -56,6 +56,12 @@ pub fn reply_text(message: &Message) -> String {
 fn earlier_messages(lines: &[Line<'_>], kinds: &mut [SegmentKind], is_forward: bool) {
     let mut at = 0;
     while let Some(line) = lines.get(at) {
+        if line.depth > 0 && origin::is_quoted_forward(line.text) && !is_quoted_before(lines, at) {
+            let end = end_of_quote(lines, at);
+            set(kinds, at, end, SegmentKind::Forwarded);
+            at = end;
+            continue;
+        }
         if line.depth > 0 || is_orphan(lines, at) {
             set(kinds, at, at + 1, SegmentKind::Quoted);
             at += 1;
@@ -93,6 +99,12 @@ fn quote_follows(lines: &[Line<'_>], from: usize) -> bool {
     lines.iter().skip(from).find(|line| !line.is_blank()).is_some_and(|line| line.depth > 0)
 }
 
+/// Whether the line with text before `at` is quoted.
+fn is_quoted_before(lines: &[Line<'_>], at: usize) -> bool {
+    let before = lines.get(..at).unwrap_or_default();
+    before.iter().rev().find(|line| !line.is_blank()).is_some_and(|line| line.depth > 0)
+}
+
 /// Where the lines with `>` from `from` on end; blank lines between them belong to them.
 fn end_of_quote(lines: &[Line<'_>], from: usize) -> usize {
     let mut end = from;
@@ -113,13 +125,14 @@ fn is_orphan(lines: &[Line<'_>], at: usize) -> bool {
     else {
         return false;
     };
+    let open_ended = !before.text.ends_with(['.', '!', '?', ':', '>']);
     before.depth > 0
         && after.depth > 0
         && !line.is_blank()
-        && before.text.chars().count() >= 60
-        && line.text.chars().count() <= 24
-        && !line.text.ends_with(['.', '!', '?'])
-        && !after.unquoted().is_empty()
+        && open_ended
+        && before.text.chars().count() >= 50
+        && line.chars() <= 60
+        && line.text.starts_with(|c: char| c.is_lowercase() || c.is_ascii_digit())
 }
 
 /// Runs of new lines with text in them: first line, one past the last, and whether no new text follows.

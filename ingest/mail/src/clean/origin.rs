@@ -37,9 +37,10 @@ const FROM: [&str; 16] = [
     "寄件者",
     "expéditeur",
 ];
-const DATE: [&str; 34] = [
+const DATE: [&str; 35] = [
     "sent",
     "date",
+    "message du",
     "gesendet",
     "gesendet am",
     "datum",
@@ -138,7 +139,7 @@ const OTHER: [&str; 26] = [
     "antwort an",
     "priority",
     "organization",
-    "cc:",
+    "copie à",
     "categories",
 ];
 
@@ -227,6 +228,11 @@ pub(super) fn forward_marker(lines: &[Line<'_>], at: usize) -> Option<usize> {
         return None;
     }
     Some(1 + block.unwrap_or(0))
+}
+
+/// Whether a quoted line starts a forwarded message, as Apple Mail writes it.
+pub(super) fn is_quoted_forward(text: &str) -> bool {
+    marker_words(text).is_some_and(|words| FORWARDED.contains(&words.as_str()))
 }
 
 /// How many lines introduce an earlier message at `at`: "Original Message", or a header block, each with the rule before it.

@@ -60,8 +60,9 @@ pub(super) fn mark(lines: &[Line<'_>], kinds: &mut [SegmentKind], from: usize, t
     let new: Vec<usize> = (from..to)
         .filter(|&at| kinds.get(at) == Some(&SegmentKind::New) && lines.get(at).is_some_and(|line| !line.is_blank()))
         .collect();
-    let start = delimiter(lines, &new, last)
-        .or_else(|| if last { after_closing(lines, &new).or_else(|| contact_block(lines, &new)) } else { None });
+    let closing = if last { after_closing(lines, &new) } else { None };
+    let earliest = delimiter(lines, &new, last).into_iter().chain(closing).min();
+    let start = earliest.or_else(|| if last { contact_block(lines, &new) } else { None });
     let Some(start) = start else { return };
     for &at in new.iter().filter(|&&at| at >= start) {
         set(kinds, at, at + 1, SegmentKind::Signature);
@@ -86,28 +87,28 @@ fn delimiter(lines: &[Line<'_>], new: &[usize], last: bool) -> Option<usize> {
     })
 }
 
-/// The first line after closing phrase and name, if what follows is a block of short lines.
+/// The first line after closing phrase and name, if what follows is a block of short lines or starts with a rule.
 fn after_closing(lines: &[Line<'_>], new: &[usize]) -> Option<usize> {
-    let closing = new
-        .iter()
-        .rposition(|&at| line_at(lines, at).is_some_and(|line| line.chars() <= 60 && matches(&CLOSING, line.text)))?;
+    let is_closing = |line: &Line<'_>| line.chars() <= 60 && matches(&CLOSING, line.text);
+    let closing = new.iter().rposition(|&at| line_at(lines, at).is_some_and(is_closing))?;
     let mut rest = new.iter().copied().skip(closing + 1).peekable();
-    let name = rest.next_if(|&at| line_at(lines, at).is_some_and(is_name))?;
+    let is_rule = |at: usize| {
+        line_at(lines, at)
+            .is_some_and(|line| line.chars() >= 3 && line.text.chars().all(|c| matches!(c, '_' | '-' | '=')))
+    };
+    let named = rest.next_if(|&at| line_at(lines, at).is_some_and(is_name)).is_some();
     let block: Vec<usize> = rest.collect();
     let first = *block.first()?;
-    if block.len() > MAX_BLOCK_LINES || name >= first {
+    let texts = || block.iter().filter_map(|&at| line_at(lines, at));
+    if block.len() > MAX_BLOCK_LINES || texts().any(|line| is_postscript(line.text)) {
         return None;
     }
-    let mut end_of_block = block.len();
-    for (order, &at) in block.iter().enumerate() {
-        let line = line_at(lines, at)?;
-        if is_postscript(line.text) || is_prose(line) {
-            end_of_block = order;
-            break;
-        }
+    if is_rule(first) {
+        return Some(first);
     }
-    // With prose after it, only a block that proves itself counts, and the text after it would be cut off.
-    (end_of_block == block.len()).then_some(first)
+    let contact = texts().any(|line| matches(&CONTACT, line.text));
+    let brief = block.len() <= 4 && texts().all(|line| line.words() <= 7 && !line.text.ends_with(['.', '!', '?', ':']));
+    (named && (contact || brief) && !texts().any(is_prose)).then_some(first)
 }
 
 /// A block of contact lines at the end without a closing phrase before it.
@@ -118,7 +119,13 @@ fn contact_block(lines: &[Line<'_>], new: &[usize]) -> Option<usize> {
     for (taken, &at) in new.iter().rev().enumerate() {
         let line = line_at(lines, at)?;
         let gap = previous.map_or(0, |previous| previous - at - 1);
-        if taken >= MAX_BLOCK_LINES || line.chars() > 90 || is_prose(line) || is_postscript(line.text) || gap > 1 {
+        let too_long = line.chars() > 90 && !(line.chars() <= 240 && matches(&CONTACT, line.text));
+        if taken >= MAX_BLOCK_LINES
+            || too_long
+            || (is_prose(line) && !line.text.contains(['|', '•', '·']))
+            || is_postscript(line.text)
+            || gap > 1
+        {
             break;
         }
         // Past a blank line only what is a contact line itself belongs to the block.
@@ -143,7 +150,7 @@ fn is_name(line: &Line<'_>) -> bool {
         && (1..=5).contains(&line.words())
         && !text.contains(['@', ':', '/', '|', '?'])
         && !text.chars().any(|c| c.is_ascii_digit())
-        && text.chars().any(char::is_alphabetic)
+        && text.starts_with(char::is_alphabetic)
         && !text.ends_with(['.', '!']) | (line.words() <= 2)
 }
 

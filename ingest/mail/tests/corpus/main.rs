@@ -1,6 +1,7 @@
 //! Tests on real mail. They run where `REJOINDER_CORPUS` names the folder of public data sets; a file missing there fails them.
 
 mod mime;
+mod replies;
 mod vendor;
 
 use std::io::Read;
