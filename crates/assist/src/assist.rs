@@ -139,10 +139,10 @@ impl Assist {
     /// The query's vector: `Ok(None)` without an embedder, an error where it failed.
     pub(crate) async fn embed_one(&self, text: &str) -> Result<Option<Vec<f32>>, rejoinder_domain::SeamError> {
         let Some(embedder) = &self.embedder else { return Ok(None) };
-        let embedded = embedder.embed(vec![text.to_owned()], Role::Query).await;
-        if let Err(error) = &embedded {
+        let vectors = embedder.embed(vec![text.to_owned()], Role::Query).await;
+        if let Err(error) = &vectors {
             tracing::warn!(kind = ?error.kind, "the embedder failed; searching by words alone");
         }
-        Ok(embedded?.into_iter().next())
+        Ok(vectors?.into_iter().next())
     }
 }

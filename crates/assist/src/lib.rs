@@ -17,6 +17,8 @@
 
 mod assist;
 mod config;
+#[cfg(test)]
+mod corpus;
 mod error;
 pub mod extract;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rejoinder_domain::Span;
 use serde_json::{Map, Value};
 
 use super::candidates::{Candidate, Class, Source};
-use super::schema::{Schema, pointer_of};
+use super::schema::{Kind, Schema, pointer_of};
 use super::{Change, Evidence, ExtractAnswer, PROVIDER, SURE};
 use crate::recognise::bank::mask_cards;
 
@@ -18,6 +18,8 @@ pub(crate) struct Assigned {
 
 /// Two values whose scores are this near contradict each other.
 const CONFLICT_DISTANCE: f32 = 0.15;
+/// Two scores that differ less are the same.
+const TIED: f32 = 0.02;
 /// What a contradiction leaves of the confidence.
 const CONTRADICTED: f32 = 0.8;
 /// From this on a label says that a property is meant, whatever other property wants the expression.
@@ -32,7 +34,9 @@ pub(crate) fn assign(schema: &Schema, by_property: Vec<(Class, Vec<Candidate>)>,
     let mut queue: Vec<(usize, Candidate)> = Vec::new();
     for (index, (class, candidates)) in by_property.into_iter().enumerate() {
         let needs_label = is_shared(class) && class != Class::Choice && class != Class::Pattern;
-        let fits = |candidate: &Candidate| candidate.score >= min_confidence && (!needs_label || candidate.label >= TOLD_APART);
+        let fits = |candidate: &Candidate| {
+            candidate.score >= min_confidence && (!needs_label || candidate.label >= TOLD_APART)
+        };
         queue.extend(candidates.into_iter().filter(fits).map(|candidate| (index, candidate)));
     }
     // Stable: of equal scores the earlier property and the earlier expression come first.
@@ -96,14 +100,25 @@ fn settle(schema: &Schema, assigned: &mut Assigned) {
             values.clear();
             continue;
         }
-        if assigned.conflicts.iter().any(|(property, _)| *property == index) {
+        let mut others = assigned.conflicts.iter().filter(|(property, _)| *property == index);
+        let Some((_, other)) = others.next() else { continue };
+        if matches!(property.kind, Kind::Choice(_)) && best.score - other.score < TIED {
+            // Two of an enum's values that the text says equally well are no choice.
+            assigned.conflicts.push((index, best.clone()));
+            values.clear();
+        } else {
             best.score *= CONTRADICTED;
         }
     }
 }
 
 /// Puts the answer together.
-pub(crate) fn answer(schema: &Schema, sources: &[Source], assigned: Assigned, current: Option<&Value>) -> ExtractAnswer {
+pub(crate) fn answer(
+    schema: &Schema,
+    sources: &[Source],
+    assigned: &Assigned,
+    current: Option<&Value>,
+) -> ExtractAnswer {
     let mut attributes = Map::new();
     let (mut evidence, mut changes, mut abstained) = (Vec::new(), Vec::new(), Vec::new());
     for (property, values) in schema.properties.iter().zip(&assigned.values) {
@@ -132,7 +147,9 @@ pub(crate) fn answer(schema: &Schema, sources: &[Source], assigned: Assigned, cu
     let conflicts: Vec<Evidence> = assigned
         .conflicts
         .iter()
-        .filter_map(|(index, candidate)| evidence_of(pointer_of(&schema.properties.get(*index)?.path), candidate, sources))
+        .filter_map(|(index, candidate)| {
+            evidence_of(pointer_of(&schema.properties.get(*index)?.path), candidate, sources)
+        })
         .collect();
     let attributes = Value::Object(attributes);
     let missing_required = missing_required(schema, &attributes);

@@ -1,5 +1,6 @@
 //! What in a text could be a property's value: expressions of the right kind, each with how well it is named.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -82,8 +83,11 @@ pub(crate) enum Class {
     Nothing,
 }
 
-static LINE: LazyLock<Regex> =
-    LazyLock::new(|| constant_pattern(r"(?m)^[ \t>*•|·-]*(?P<label>[\p{L}#][^:=\n|\t]{0,48}?)[ \t]*[:=|\t][ \t]*(?P<value>\S[^\n]{0,500})$"));
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    constant_pattern(
+        r"(?m)^[ \t>*•|·-]*(?P<label>[\p{L}#][^:=\n|\t]{0,48}?)[ \t]*[:=|\t][ \t]*(?P<value>\S[^\n]{0,500})$",
+    )
+});
 
 static CLOCK: LazyLock<Regex> = LazyLock::new(|| {
     constant_pattern(r"(?i)\b(?P<h>\d{1,2})(?:[:.h](?P<m>\d{2}))?(?: ?(?P<half>[ap])\.?m\b\.?| ?(?P<uhr>uhr|h)\b)?")
@@ -98,7 +102,8 @@ static UUID: LazyLock<Regex> =
 
 static IPV4: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"));
 
-static CURRENCY: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[A-Z]{3}\b|[€$£¥₹₺₽₴]|\b(?i:euros?|dollars?|pounds?|franken)\b"));
+static CURRENCY: LazyLock<Regex> =
+    LazyLock::new(|| constant_pattern(r"\b[A-Z]{3}\b|[€$£¥₹₺₽₴]|\b(?i:euros?|dollars?|pounds?|franken)\b"));
 
 /// What people write before their own name.
 static OWN_NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -107,27 +112,46 @@ static OWN_NAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// More expressions than a person would read in one text are a data file; the first ones count. It bounds the work of one
+/// request: expressions times properties.
+const MAX_FACTS: usize = 1_500;
+/// The same for labelled lines.
+const MAX_LINES: usize = 1_500;
+
 impl Source {
     /// Reads a text once, for all properties.
     pub(crate) fn new(name: String, text: String, new_spans: Vec<Span>, language: Option<&str>) -> Self {
-        let facts = find_facts(&text, language);
+        let mut facts = find_facts(&text, language);
+        facts.truncate(MAX_FACTS);
         let line = |captures: regex::Captures<'_>| {
-            let span = |name: &str| captures.name(name).and_then(|found| Span::new(found.start(), found.start() + found.as_str().trim_end().len()));
+            let span = |name: &str| {
+                captures
+                    .name(name)
+                    .and_then(|found| Span::new(found.start(), found.start() + found.as_str().trim_end().len()))
+            };
             Some(LabelledLine { label: span("label")?, value: span("value")? })
         };
-        let lines = LINE.captures_iter(&text).filter_map(line).collect();
+        let lines = LINE.captures_iter(&text).filter_map(line).take(MAX_LINES).collect();
         Self { name, text, new_spans, written_at: None, weight: 1.0, facts, lines }
     }
 
     /// How much a statement at `span` counts: less where it was only quoted.
     pub(crate) fn trust(&self, span: Span) -> f32 {
-        let is_new = self.new_spans.iter().any(|new| new.start() <= span.start() && span.end() <= new.end());
+        let next = self.new_spans.partition_point(|new| new.end() < span.end());
+        let is_new = self.new_spans.get(next).is_some_and(|new| new.start() <= span.start());
         self.weight * if is_new { 1.0 } else { 0.8 }
+    }
+
+    /// The facts that overlap `span`.
+    fn facts_in(&self, span: Span) -> impl Iterator<Item = &Fact> {
+        let first = self.facts.partition_point(|fact| fact.span.end() <= span.start());
+        self.facts.iter().skip(first).take_while(move |fact| fact.span.start() < span.end())
     }
 
     /// How well `span` is named as the property: by the line's label or by the words around.
     pub(crate) fn label(&self, labels: &Labels, span: Span) -> f32 {
-        let in_line = self.lines.iter().find(|line| line.value.start() <= span.start() && span.end() <= line.value.end());
+        let next = self.lines.partition_point(|line| line.value.end() < span.end());
+        let in_line = self.lines.get(next).filter(|line| line.value.start() <= span.start());
         let by_line = in_line.map_or(0.0, |line| labels.named_by(line.label.of(&self.text).unwrap_or_default()));
         let before = self.facts.partition_point(|fact| fact.span.end() <= span.start());
         let boundary = before.checked_sub(1).and_then(|index| self.facts.get(index)).map_or(0, |fact| fact.span.end());
@@ -140,7 +164,11 @@ pub(crate) fn class_of(property: &Property, labels: &Labels) -> Class {
     match &property.kind {
         Kind::Boolean | Kind::NotFillable => Class::Nothing,
         Kind::Choice(choices) => {
-            let is_code = |label: &String| label.len() == 3 && label.bytes().all(|byte| byte.is_ascii_uppercase()) && currency_code(label).0.is_some();
+            let is_code = |label: &String| {
+                label.len() == 3
+                    && label.bytes().all(|byte| byte.is_ascii_uppercase())
+                    && currency_code(label).0.is_some()
+            };
             let codes = choices.iter().all(|choice| choice.labels.first().is_some_and(is_code));
             if codes { Class::Currency } else { Class::Choice }
         }
@@ -170,15 +198,42 @@ fn text_class(rule: &TextRule, labels: &Labels) -> Class {
         None if labels.mention(&["iban"]) => Class::Iban,
         None if labels.ends_with(&["bic", "swift"]) => Class::Bic,
         None if labels.ends_with(&["currency", "währung", "devise", "moneda", "valuta"]) => Class::Currency,
-        None if labels.ends_with(&["email", "mail", "e-mail"]) || (labels.mention(&["email"]) && labels.ends_with(&["address"])) => Class::Email,
-        None if labels.ends_with(&["phone", "telephone", "tel", "mobile", "fax", "telefon"]) || labels.mention(&["phone"]) => Class::Phone,
+        None if labels.ends_with(&["email", "mail", "e-mail"])
+            || (labels.mention(&["email"]) && labels.ends_with(&["address"])) =>
+        {
+            Class::Email
+        }
+        None if labels.ends_with(&["phone", "telephone", "tel", "mobile", "fax", "telefon"])
+            || labels.mention(&["phone"]) =>
+        {
+            Class::Phone
+        }
         None if labels.ends_with(&["url", "link", "website", "homepage"]) => Class::Uri,
         None if labels.mention(&["card"]) && labels.ends_with(&["number", "card"]) => Class::Card,
         None if labels.ends_with(&["date", "datum", "fecha"]) => Class::Date,
         None if labels.ends_with(&["time", "uhrzeit"]) => Class::Time,
         None if labels.ends_with(&["amount", "price", "total", "betrag", "cost", "fee"]) => Class::Amount,
-        None if labels.ends_with(&["number", "no", "nr", "nummer", "id", "reference", "ref", "code", "sku", "identifier"]) => Class::Identifier,
-        None if labels.ends_with(&["name"]) && labels.mention(&["customer", "contact", "sender", "person", "full", "client", "caller", "first", "last"]) => Class::Person,
+        None if labels.ends_with(&[
+            "number",
+            "no",
+            "nr",
+            "nummer",
+            "id",
+            "reference",
+            "ref",
+            "code",
+            "sku",
+            "identifier",
+        ]) =>
+        {
+            Class::Identifier
+        }
+        None if labels.ends_with(&["name"])
+            && labels
+                .mention(&["customer", "contact", "sender", "person", "full", "client", "caller", "first", "last"]) =>
+        {
+            Class::Person
+        }
         None => Class::FreeText,
     }
 }
@@ -199,7 +254,13 @@ fn base_score(class: Class) -> f32 {
 }
 
 /// Every possible value of the property in the source. Only values that satisfy the schema come out.
-pub(crate) fn find(property: &Property, class: Class, labels: &Labels, index: usize, source: &Source) -> Vec<Candidate> {
+pub(crate) fn find(
+    property: &Property,
+    class: Class,
+    labels: &Labels,
+    index: usize,
+    source: &Source,
+) -> Vec<Candidate> {
     let mut found = Found { source, index, labels, class, candidates: Vec::new() };
     match (&property.kind, class) {
         (Kind::Number(rule), _) => numbers(&mut found, rule),
@@ -277,9 +338,10 @@ fn currencies(found: &mut Found<'_>, allowed: &dyn Fn(&str) -> bool) {
             found.add(*currency_span, Value::from(*code), None, if *currency_assumed { 0.8 } else { 1.0 });
         }
     }
-    for word in CURRENCY.find_iter(&source.text) {
+    let amounts: HashSet<Span> = found.candidates.iter().map(|candidate| candidate.span).collect();
+    for word in CURRENCY.find_iter(&source.text).take(MAX_FACTS) {
         let Some(span) = Span::new(word.start(), word.end()) else { continue };
-        let in_amount = found.candidates.iter().any(|candidate| candidate.span == span);
+        let in_amount = amounts.contains(&span);
         if let (Some(code), assumed) = currency_code(word.as_str())
             && !in_amount
             && allowed(code)
@@ -298,7 +360,9 @@ fn dates(found: &mut Found<'_>, rule: &TextRule) {
         let (value, alternative, certainty) = match date.value {
             DateValue::Day(day) => (Some(day), None, 1.0),
             DateValue::Ambiguous(day_first, month_first) => (Some(day_first), Some(month_first), 0.75),
-            DateValue::YearMissing(month, day) => (reference.and_then(|near| nearest_year(month, day, near)), None, 0.75),
+            DateValue::YearMissing(month, day) => {
+                (reference.and_then(|near| nearest_year(month, day, near)), None, 0.75)
+            }
             DateValue::Relative(words) => (reference.and_then(|near| relative_day(&words, near)), None, 0.75),
         };
         let Some(value) = value.map(|day| day.to_string()).filter(|day| rule.allows(day)) else { continue };
@@ -328,11 +392,14 @@ fn relative_day(words: &str, near: jiff::civil::Date) -> Option<jiff::civil::Dat
 fn texts(found: &mut Found<'_>, rule: &TextRule) {
     let source = found.source;
     let text = source.text.as_str();
-    let spans_of = |pattern: &Regex| -> Vec<Span> { pattern.find_iter(text).filter_map(|m| Span::new(m.start(), m.end())).collect() };
+    let spans_of = |pattern: &Regex| -> Vec<Span> {
+        pattern.find_iter(text).take(MAX_FACTS).filter_map(|m| Span::new(m.start(), m.end())).collect()
+    };
     let quote = |span: Span| span.of(text).unwrap_or_default();
     match found.class {
         Class::Pattern => {
-            let places: Vec<(usize, usize)> = rule.pattern.as_ref().map(|pattern| pattern.find(text).take(200).collect()).unwrap_or_default();
+            let places: Vec<(usize, usize)> =
+                rule.pattern.as_ref().map(|pattern| pattern.find(text).take(200).collect()).unwrap_or_default();
             for span in places.into_iter().filter_map(|(start, end)| Span::new(start, end)) {
                 found.add_text(rule, span, &mask_cards(quote(span)), 1.0);
             }
@@ -340,16 +407,17 @@ fn texts(found: &mut Found<'_>, rule: &TextRule) {
         Class::Card => find_cards(text).into_iter().for_each(|card| found.add_text(rule, card.span, &card.masked, 1.0)),
         Class::Bic => find_bics(text).into_iter().for_each(|span| found.add_text(rule, span, quote(span), 1.0)),
         Class::Phone => {
-            let covered = |span: Span| source.facts.iter().any(|fact| {
-                let overlaps = fact.span.start() < span.end() && span.start() < fact.span.end();
-                overlaps && !matches!(fact.kind, FactKind::Phone(_) | FactKind::Number(_) | FactKind::Identifier)
-            });
-            for phone in find_phones(text).into_iter().filter(|phone| !covered(phone.span)) {
+            let covered = |span: Span| {
+                source
+                    .facts_in(span)
+                    .any(|fact| !matches!(fact.kind, FactKind::Phone(_) | FactKind::Number(_) | FactKind::Identifier))
+            };
+            for phone in find_phones(text).into_iter().filter(|phone| !covered(phone.span)).take(MAX_FACTS) {
                 found.add_text(rule, phone.span, &phone.number, if phone.certain { 1.0 } else { 0.6 });
             }
         }
         Class::Time => {
-            for captures in CLOCK.captures_iter(text) {
+            for captures in CLOCK.captures_iter(text).take(MAX_FACTS) {
                 if let Some((span, clock)) = read_clock(&captures) {
                     found.add_text(rule, span, &clock, 1.0);
                 }
@@ -378,15 +446,18 @@ fn facts_as_text(found: &mut Found<'_>, rule: &TextRule) {
     for fact in &source.facts {
         let quote = fact.span.of(&source.text).unwrap_or_default();
         match (&fact.kind, found.class) {
-            (FactKind::Email, Class::Email) => found.add_text(rule, fact.span, quote, 1.0),
             // A link without a scheme is no URI (RFC 3986).
             (FactKind::Link, Class::Uri) if quote.contains("://") => found.add_text(rule, fact.span, quote, 1.0),
             (FactKind::Iban(iban), Class::Iban) => found.add_text(rule, fact.span, iban, 1.0),
-            (FactKind::Amount(_), Class::Amount) => found.add_text(rule, fact.span, quote, 1.0),
+            (FactKind::Email, Class::Email) | (FactKind::Amount(_), Class::Amount) => {
+                found.add_text(rule, fact.span, quote, 1.0)
+            }
             (FactKind::Identifier, Class::Identifier) if quote.chars().count() > 2 => {
                 found.add_text(rule, fact.span, quote.trim_start_matches('#'), 1.0);
             }
-            (FactKind::Number(number), Class::Identifier) if !number.percent && quote.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (FactKind::Number(number), Class::Identifier)
+                if !number.percent && quote.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
                 found.add_text(rule, fact.span, quote, 0.95);
             }
             _ => {}
@@ -419,7 +490,14 @@ fn labelled_texts(found: &mut Found<'_>, rule: &TextRule) {
         let value = mask_cards(value);
         if label >= 0.7 && rule.allows(&value) {
             let score = 0.85 * label * source.trust(line.value);
-            let candidate = Candidate { source: found.index, span: line.value, value: Value::from(value), alternative: None, score, label };
+            let candidate = Candidate {
+                source: found.index,
+                span: line.value,
+                value: Value::from(value),
+                alternative: None,
+                score,
+                label,
+            };
             found.candidates.push(candidate);
         }
     }

@@ -10,12 +10,15 @@ use crate::{AssistConfig, AssistError, QueryEmbedder};
 
 /// Words that turn round what follows them.
 const NEGATIONS: [&str; 22] = [
-    "not", "no", "never", "without", "nicht", "kein", "keine", "keinen", "ohne", "pas", "sans", "non", "ne", "sin", "senza",
-    "niet", "geen", "zonder", "não", "sem", "isn", "don",
+    "not", "no", "never", "without", "nicht", "kein", "keine", "keinen", "ohne", "pas", "sans", "non", "ne", "sin",
+    "senza", "niet", "geen", "zonder", "não", "sem", "isn", "don",
 ];
 
 /// How far before a label a negation counts, in words.
 const NEGATION_REACH: usize = 3;
+
+/// A label that stands in a text more often says no more.
+const MAX_PLACES: usize = 50;
 
 /// A sentence of a source.
 pub(crate) struct Sentence {
@@ -29,19 +32,22 @@ pub(crate) struct Sentence {
 /// Values whose label the source holds as words: `refund_request` is found in "a refund request" and "Refund requests".
 pub(crate) fn by_label(choices: &[Choice], labels: &Labels, index: usize, source: &Source) -> Vec<Candidate> {
     let words = word_spans(&source.text);
-    let stems: Vec<String> = words.iter().map(|span| stem(&span.of(&source.text).unwrap_or_default().to_lowercase())).collect();
+    let stems: Vec<String> =
+        words.iter().map(|span| stem(&span.of(&source.text).unwrap_or_default().to_lowercase())).collect();
     let mut found = Vec::new();
     for choice in choices.iter().filter(|choice| !choice.value.is_boolean()) {
         for label in &choice.labels {
-            let wanted: Vec<String> = super::label::words(&label.replace(['_', '-'], " ")).map(|word| stem(&word)).collect();
+            let wanted: Vec<String> =
+                super::label::words(&label.replace(['_', '-'], " ")).map(|word| stem(&word)).collect();
             if wanted.is_empty() {
                 continue;
             }
-            for (at, window) in stems.windows(wanted.len()).enumerate() {
-                if window != wanted.as_slice() {
-                    continue;
-                }
-                let span = words.get(at).zip(words.get(at + wanted.len() - 1)).and_then(|(first, last)| Span::new(first.start(), last.end()));
+            let places = stems.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted.as_slice());
+            for (at, _) in places.take(MAX_PLACES) {
+                let span = words
+                    .get(at)
+                    .zip(words.get(at + wanted.len() - 1))
+                    .and_then(|(first, last)| Span::new(first.start(), last.end()));
                 let Some(span) = span.filter(|_| !is_negated(&stems, at)) else { continue };
                 let near = source.label(labels, span);
                 // One or two letters are a code; without the property's name beside it they mean anything.
@@ -51,7 +57,14 @@ pub(crate) fn by_label(choices: &[Choice], labels: &Labels, index: usize, source
                     continue;
                 }
                 let score = (0.6 + 0.37 * near) * source.trust(span);
-                found.push(Candidate { source: index, span, value: choice.value.clone(), alternative: None, score, label: near });
+                found.push(Candidate {
+                    source: index,
+                    span,
+                    value: choice.value.clone(),
+                    alternative: None,
+                    score,
+                    label: near,
+                });
             }
         }
     }
@@ -71,7 +84,9 @@ pub(crate) async fn embed_sentences(
         }
     }
     places.truncate(most);
-    let text = |(index, span): &(usize, Span)| sources.get(*index).and_then(|source| span.of(&source.text)).unwrap_or_default().to_owned();
+    let text = |(index, span): &(usize, Span)| {
+        sources.get(*index).and_then(|source| span.of(&source.text)).unwrap_or_default().to_owned()
+    };
     let texts: Vec<String> = places.iter().map(text).collect();
     if texts.is_empty() {
         return Ok(Vec::new());

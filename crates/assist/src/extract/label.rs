@@ -7,26 +7,178 @@ use super::schema::Property;
 /// Words for the same thing in English, German, French, Spanish, Italian, Dutch and Portuguese.
 const SYNONYMS: [&[&str]; 34] = [
     &["invoice", "bill", "rechnung", "facture", "factura", "fattura", "factuur", "fatura", "inv", "rg"],
-    &["order", "purchase", "bestellung", "bestell", "auftrag", "auftrags", "commande", "pedido", "ordine", "bestelling", "encomenda", "po"],
-    &["number", "no", "nr", "num", "nummer", "numéro", "numero", "número", "id", "identifier", "reference", "ref", "referenz", "code", "kennung", "zeichen", "#"],
+    &[
+        "order",
+        "purchase",
+        "bestellung",
+        "bestell",
+        "auftrag",
+        "auftrags",
+        "commande",
+        "pedido",
+        "ordine",
+        "bestelling",
+        "encomenda",
+        "po",
+    ],
+    &[
+        "number",
+        "no",
+        "nr",
+        "num",
+        "nummer",
+        "numéro",
+        "numero",
+        "número",
+        "id",
+        "identifier",
+        "reference",
+        "ref",
+        "referenz",
+        "code",
+        "kennung",
+        "zeichen",
+        "#",
+    ],
     &["date", "datum", "fecha", "data", "day", "tag", "jour"],
-    &["due", "fällig", "fälligkeit", "fälligkeits", "zahlbar", "échéance", "vencimiento", "scadenza", "vervaldatum", "deadline", "payable", "vencimento"],
-    &["amount", "betrag", "summe", "montant", "importe", "importo", "bedrag", "sum", "price", "preis", "prix", "precio", "prezzo", "prijs", "cost", "costs", "kosten", "fee", "gebühr", "value", "wert", "valor", "charge", "charged", "total", "gesamt", "gesamtbetrag", "totale", "totaal", "fare", "rent", "balance"],
+    &[
+        "due",
+        "fällig",
+        "fälligkeit",
+        "fälligkeits",
+        "zahlbar",
+        "échéance",
+        "vencimiento",
+        "scadenza",
+        "vervaldatum",
+        "deadline",
+        "payable",
+        "vencimento",
+    ],
+    &[
+        "amount",
+        "betrag",
+        "summe",
+        "montant",
+        "importe",
+        "importo",
+        "bedrag",
+        "sum",
+        "price",
+        "preis",
+        "prix",
+        "precio",
+        "prezzo",
+        "prijs",
+        "cost",
+        "costs",
+        "kosten",
+        "fee",
+        "gebühr",
+        "value",
+        "wert",
+        "valor",
+        "charge",
+        "charged",
+        "total",
+        "gesamt",
+        "gesamtbetrag",
+        "totale",
+        "totaal",
+        "fare",
+        "rent",
+        "balance",
+    ],
     &["customer", "kunde", "kunden", "client", "cliente", "klant"],
     &["name", "nom", "nombre", "nome", "naam"],
-    &["phone", "telephone", "tel", "telefon", "téléphone", "teléfono", "telefono", "telefoon", "telefone", "mobile", "mobil", "handy", "móvil", "cell", "rufnummer", "fax"],
+    &[
+        "phone",
+        "telephone",
+        "tel",
+        "telefon",
+        "téléphone",
+        "teléfono",
+        "telefono",
+        "telefoon",
+        "telefone",
+        "mobile",
+        "mobil",
+        "handy",
+        "móvil",
+        "cell",
+        "rufnummer",
+        "fax",
+    ],
     &["email", "mail", "courriel", "correo", "e-mail"],
     &["address", "adresse", "dirección", "indirizzo", "adres", "anschrift", "endereço"],
-    &["delivery", "lieferung", "liefer", "livraison", "entrega", "consegna", "levering", "shipping", "shipment", "versand", "ship", "delivered"],
-    &["quantity", "menge", "anzahl", "stück", "quantité", "cantidad", "quantità", "aantal", "qty", "count", "units", "pieces"],
+    &[
+        "delivery",
+        "lieferung",
+        "liefer",
+        "livraison",
+        "entrega",
+        "consegna",
+        "levering",
+        "shipping",
+        "shipment",
+        "versand",
+        "ship",
+        "delivered",
+    ],
+    &[
+        "quantity",
+        "menge",
+        "anzahl",
+        "stück",
+        "quantité",
+        "cantidad",
+        "quantità",
+        "aantal",
+        "qty",
+        "count",
+        "units",
+        "pieces",
+    ],
     &["discount", "rabatt", "remise", "descuento", "sconto", "korting", "desconto", "skonto"],
     &["tax", "vat", "mwst", "ust", "steuer", "tva", "iva", "btw", "umsatzsteuer", "mehrwertsteuer"],
     &["contract", "vertrag", "vertrags", "contrat", "contrato", "contratto"],
     &["account", "konto", "compte", "cuenta", "conto", "rekening", "conta"],
-    &["start", "begin", "begins", "beginn", "début", "inicio", "inizio", "from", "ab", "von", "depuis", "desde", "dal", "vanaf"],
-    &["end", "ende", "ends", "fin", "fine", "einde", "until", "bis", "till", "hasta", "jusqu", "al", "tot", "expiry", "expires"],
-    &["payment", "pay", "paid", "zahlung", "bezahlt", "gezahlt", "überwiesen", "paiement", "payé", "pago", "pagado", "pagamento", "betaling", "betaald"],
-    &["refund", "refunded", "erstattung", "erstattet", "remboursement", "reembolso", "rimborso", "terugbetaling", "gutschrift", "credit"],
+    &[
+        "start", "begin", "begins", "beginn", "début", "inicio", "inizio", "from", "ab", "von", "depuis", "desde",
+        "dal", "vanaf",
+    ],
+    &[
+        "end", "ende", "ends", "fin", "fine", "einde", "until", "bis", "till", "hasta", "jusqu", "al", "tot", "expiry",
+        "expires",
+    ],
+    &[
+        "payment",
+        "pay",
+        "paid",
+        "zahlung",
+        "bezahlt",
+        "gezahlt",
+        "überwiesen",
+        "paiement",
+        "payé",
+        "pago",
+        "pagado",
+        "pagamento",
+        "betaling",
+        "betaald",
+    ],
+    &[
+        "refund",
+        "refunded",
+        "erstattung",
+        "erstattet",
+        "remboursement",
+        "reembolso",
+        "rimborso",
+        "terugbetaling",
+        "gutschrift",
+        "credit",
+    ],
     &["ticket", "case", "fall", "vorgang", "anfrage", "request", "incident"],
     &["city", "stadt", "ville", "ciudad", "città", "stad", "cidade", "town"],
     &["country", "land", "pays", "país", "paese"],
@@ -43,8 +195,22 @@ const SYNONYMS: [&[&str]; 34] = [
 ];
 
 /// Words of names that many properties share: they tell the kind of value, not which one.
-const GENERIC: [&str; 14] =
-    ["number", "id", "date", "amount", "name", "code", "no", "value", "total", "ref", "reference", "time", "address", "of"];
+const GENERIC: [&str; 14] = [
+    "number",
+    "id",
+    "date",
+    "amount",
+    "name",
+    "code",
+    "no",
+    "value",
+    "total",
+    "ref",
+    "reference",
+    "time",
+    "address",
+    "of",
+];
 
 /// One word of a property's name with what may stand for it.
 #[derive(Debug, Clone)]
@@ -82,23 +248,28 @@ impl Labels {
             }
         }
         let said = |word: &String| names.iter().flatten().any(|term| matches_word(term, word).is_some());
-        let description = words_of_name(&property.description).into_iter().filter(|word| word.chars().count() > 3 && !said(word));
+        let description =
+            words_of_name(&property.description).into_iter().filter(|word| word.chars().count() > 3 && !said(word));
         let description = description.take(24).collect();
-        Self { description, names }
+        Self { names, description }
     }
 
     /// Whether any word of the property's names or description is one of `words` or a synonym of one.
     pub(crate) fn mention(&self, words: &[&str]) -> bool {
-        let named = self.names.iter().flatten().any(|term| {
-            words.contains(&term.word.as_str()) || words.iter().any(|word| term.synonyms.contains(word))
-        });
+        let named =
+            self.names.iter().flatten().any(|term| {
+                words.contains(&term.word.as_str()) || words.iter().any(|word| term.synonyms.contains(word))
+            });
         named || self.description.iter().any(|word| words.contains(&word.as_str()))
     }
 
     /// Whether the last word of a name is one of `words`: what kind of thing the property is.
     pub(crate) fn ends_with(&self, words: &[&str]) -> bool {
         let last = self.names.iter().filter_map(|terms| terms.last());
-        last.into_iter().any(|term| words.contains(&term.word.as_str()) || words.iter().any(|word| term.synonyms.contains(word) && *word == term.word))
+        last.into_iter().any(|term| {
+            words.contains(&term.word.as_str())
+                || words.iter().any(|word| term.synonyms.contains(word) && *word == term.word)
+        })
     }
 
     /// How well the words around `span` name the property, 0 to 1. The words before count up to the end of the last
@@ -110,7 +281,8 @@ impl Labels {
         let after: Vec<String> = words(after).collect();
         let near = |distance: usize| 1.0 / (1.0 + 0.12 * distance as f32);
         let place = |term: &Term| {
-            let found = |(distance, word): (usize, &String)| matches_word(term, word).map(|quality| quality * near(distance));
+            let found =
+                |(distance, word): (usize, &String)| matches_word(term, word).map(|quality| quality * near(distance));
             let ahead = before.iter().rev().enumerate().filter_map(found).fold(0.0_f32, f32::max);
             let behind = after.iter().enumerate().filter_map(found).fold(0.0_f32, f32::max);
             ahead.max(0.7 * behind)
@@ -134,7 +306,8 @@ impl Labels {
         }
         let score = |terms: &Vec<Term>| {
             let all: f32 = terms.iter().map(|term| term.weight).sum();
-            let quality = |term: &Term| label.iter().filter_map(|word| matches_word(term, word)).fold(0.0_f32, f32::max);
+            let quality =
+                |term: &Term| label.iter().filter_map(|word| matches_word(term, word)).fold(0.0_f32, f32::max);
             let covered = terms.iter().map(|term| term.weight * quality(term)).sum::<f32>() / all.max(f32::EPSILON);
             let meant = label.iter().filter(|word| terms.iter().any(|term| matches_word(term, word).is_some())).count();
             let precise = meant as f32 / label.len() as f32;
@@ -146,7 +319,8 @@ impl Labels {
 
 fn term(word: String) -> Term {
     let weight = if GENERIC.contains(&word.as_str()) { 0.5 } else { 1.0 };
-    let groups = SYNONYMS.iter().filter(|group| group.contains(&word.as_str()) || group.contains(&stem(&word).as_str()));
+    let groups =
+        SYNONYMS.iter().filter(|group| group.contains(&word.as_str()) || group.contains(&stem(&word).as_str()));
     let synonyms = groups.flat_map(|group| group.iter().copied()).collect();
     Term { word, synonyms, weight }
 }
@@ -163,7 +337,8 @@ fn matches_word(term: &Term, word: &str) -> Option<f32> {
     }
     let long = |part: &&str| part.chars().count() >= 5;
     let parts = term.synonyms.iter().copied().chain([term.word.as_str()]).filter(|part| long(part) || *part == "datum");
-    let compound = word.chars().count() >= 8 && parts.into_iter().any(|part| word.starts_with(part) || word.ends_with(part));
+    let compound =
+        word.chars().count() >= 8 && parts.into_iter().any(|part| word.starts_with(part) || word.ends_with(part));
     compound.then_some(0.8)
 }
 
@@ -209,6 +384,9 @@ pub(crate) fn stem(word: &str) -> String {
 /// The part of the line before `at`, not before `boundary`.
 fn window_before(text: &str, at: usize, boundary: usize) -> &str {
     let head = text.get(..at).unwrap_or_default();
+    // Nothing further back than this is in the window, so that a long line costs no more than a short one.
+    let far = head.char_indices().rev().nth(BEFORE).map_or(0, |(index, _)| index);
+    let (from, head) = (far, head.get(far..).unwrap_or_default());
     let line = head.rfind('\n').map_or(0, |end| end + 1);
     // A label may stand alone on the line above: a value at the line's start looks one line up.
     let line = if head.get(line..).is_some_and(|rest| rest.trim().is_empty()) && line > 0 {
@@ -216,8 +394,7 @@ fn window_before(text: &str, at: usize, boundary: usize) -> &str {
     } else {
         line
     };
-    let far = head.char_indices().rev().nth(BEFORE).map_or(0, |(index, _)| index);
-    head.get(line.max(far).max(boundary.min(at))..).unwrap_or_default()
+    head.get(line.max(boundary.min(at).saturating_sub(from))..).unwrap_or_default()
 }
 
 /// The part of the sentence after `at`.
@@ -249,7 +426,15 @@ mod tests {
     #[test]
     fn lines_with_a_label_name_their_property_in_several_languages() {
         let invoice = labels("invoice_number", "", "");
-        for label in ["Invoice number", "Invoice no.", "Rechnungsnummer", "Rechnungs-Nr.", "Numéro de facture", "Invoice #", "Invoice ID"] {
+        for label in [
+            "Invoice number",
+            "Invoice no.",
+            "Rechnungsnummer",
+            "Rechnungs-Nr.",
+            "Numéro de facture",
+            "Invoice #",
+            "Invoice ID",
+        ] {
             assert!(invoice.named_by(label) > 0.7, "{label}: {}", invoice.named_by(label));
         }
         for label in ["Order number", "Datum", "Number of days since the last of our invoice runs", "Name", ""] {

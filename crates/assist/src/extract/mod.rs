@@ -126,7 +126,9 @@ impl Assist {
             let mut found = Vec::new();
             for (index, source) in sources.iter().enumerate() {
                 match (&property.kind, class) {
-                    (Kind::Choice(choices), Class::Choice) => found.extend(choice::by_label(choices, labels, index, source)),
+                    (Kind::Choice(choices), Class::Choice) => {
+                        found.extend(choice::by_label(choices, labels, index, source));
+                    }
                     _ => found.extend(candidates::find(property, class, labels, index, source)),
                 }
             }
@@ -134,7 +136,7 @@ impl Assist {
         }
         let used_meaning = self.add_meanings(&schema, &sources, &mut by_property).await?;
         let assigned = assign::assign(&schema, by_property, self.config.min_confidence);
-        let mut answer = assign::answer(&schema, &sources, assigned, request.current.as_ref());
+        let mut answer = assign::answer(&schema, &sources, &assigned, request.current.as_ref());
         answer.model = match (&self.embedder, used_meaning) {
             (Some(embedder), true) => format!("rules+{}", embedder.id()),
             _ => "rules".to_owned(),
@@ -154,13 +156,16 @@ impl Assist {
         let Some(embedder) = &self.embedder else { return Ok(false) };
         let mut sentences = None;
         for (property, (class, found)) in schema.properties.iter().zip(by_property) {
-            let (Kind::Choice(choices), Class::Choice, None, true) = (&property.kind, *class, property.list, found.is_empty()) else {
+            let (Kind::Choice(choices), Class::Choice, None, true) =
+                (&property.kind, *class, property.list, found.is_empty())
+            else {
                 continue;
             };
             if sentences.is_none() {
-                let embedded = choice::embed_sentences(sources, embedder.as_ref(), self.config.limits.enum_sentences).await;
-                match embedded {
-                    Ok(embedded) => sentences = Some(embedded),
+                let result =
+                    choice::embed_sentences(sources, embedder.as_ref(), self.config.limits.enum_sentences).await;
+                match result {
+                    Ok(all) => sentences = Some(all),
                     Err(error) => {
                         tracing::warn!(kind = ?error.kind(), "the embedder failed; enums are decided by their labels alone");
                         return Ok(false);
@@ -179,7 +184,8 @@ impl Assist {
             ExtractInput::Text { text, written_at } => {
                 check_chars(text, &self.config.limits, "/text")?;
                 let new_spans = self.cleaner.new_spans(text);
-                let mut source = Source::new("text".to_owned(), text.clone(), new_spans, self.cleaner.language(text).as_deref());
+                let mut source =
+                    Source::new("text".to_owned(), text.clone(), new_spans, self.cleaner.language(text).as_deref());
                 source.written_at = *written_at;
                 Ok(vec![source])
             }
@@ -194,7 +200,8 @@ impl Assist {
         let read = ticket.read(self.cleaner.as_ref());
         let whole = Span::whole(&ticket.subject);
         let language = self.cleaner.language(&ticket.subject);
-        let mut sources = vec![Source::new("ticket/subject".to_owned(), ticket.subject.clone(), vec![whole], language.as_deref())];
+        let mut sources =
+            vec![Source::new("ticket/subject".to_owned(), ticket.subject.clone(), vec![whole], language.as_deref())];
         let count = read.len();
         for message in read {
             let html = if message.from_html { "/html" } else { "" };

@@ -24,10 +24,16 @@ impl TextPattern {
         }
         let translated = translate(pattern)?;
         let build = |pattern: &str| {
-            RegexBuilder::new(pattern).size_limit(MAX_COMPILED_BYTES).dfa_size_limit(MAX_COMPILED_BYTES).build().map_err(
-                // The error repeats the pattern over several lines; its last line says what is wrong.
-                |error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-            )
+            RegexBuilder::new(pattern)
+                .size_limit(MAX_COMPILED_BYTES)
+                .dfa_size_limit(MAX_COMPILED_BYTES)
+                .build()
+                .map_err(
+                    // The error repeats the pattern over several lines; its last line says what is wrong.
+                    |error| {
+                        error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+                    },
+                )
         };
         let check = build(&translated)?;
         let start = translated.strip_prefix('^');
@@ -83,7 +89,8 @@ fn translate(pattern: &str) -> Result<String, String> {
                     'A' | 'z' | 'Z' | 'G' | 'h' | 'H' | 'R' | 'X' | 'Q' | 'E' => {
                         return Err(format!("the escape \\{escaped} is not one of ECMA 262"));
                     }
-                    '/' | '-' | '"' | '\'' | '@' | '#' | ' ' | '_' | ',' | ':' | ';' | '=' | '!' | '%' | '&' | '<' | '>' | '~' | '`' => {
+                    '/' | '-' | '"' | '\'' | '@' | '#' | ' ' | '_' | ',' | ':' | ';' | '=' | '!' | '%' | '&' | '<'
+                    | '>' | '~' | '`' => {
                         if escaped == '-' || escaped == '&' || escaped == '~' || escaped == '#' {
                             translated.push('\\');
                         }

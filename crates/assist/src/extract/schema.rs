@@ -130,8 +130,23 @@ pub(crate) struct Choice {
 /// Keywords that say nothing about validity, or (as `additionalProperties`) nothing about what is ever answered: only
 /// declared properties are.
 const ANNOTATIONS: [&str; 17] = [
-    "$schema", "$id", "$comment", "$anchor", "title", "description", "examples", "example", "default", "deprecated",
-    "readOnly", "writeOnly", "$defs", "definitions", "additionalProperties", "unevaluatedProperties", "nullable",
+    "$schema",
+    "$id",
+    "$comment",
+    "$anchor",
+    "title",
+    "description",
+    "examples",
+    "example",
+    "default",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "$defs",
+    "definitions",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "nullable",
 ];
 
 impl Schema {
@@ -213,19 +228,23 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     /// Follows `$ref` into the schema itself, `allOf` of one, and `anyOf`/`oneOf` of one schema and null.
     fn resolve(&self, schema: &'a Value, pointer: &str, depth: usize) -> Result<Node<'a>, SchemaError> {
-        let mut node = Node { keywords: as_object(schema, pointer)?, outer: Vec::new(), pointer: pointer.to_owned(), depth };
+        let mut node =
+            Node { keywords: as_object(schema, pointer)?, outer: Vec::new(), pointer: pointer.to_owned(), depth };
         self.visits.set(self.visits.get() + 1);
         if self.visits.get() > self.limits.schema_properties.saturating_mul(VISITS_PER_PROPERTY) {
             return Err(node.error("", "with its references the schema is too large (schema_properties)"));
         }
         loop {
             if node.depth > self.limits.schema_depth {
-                return Err(node.error("", format!("a schema nests at most {} deep (schema_depth)", self.limits.schema_depth)));
+                return Err(
+                    node.error("", format!("a schema nests at most {} deep (schema_depth)", self.limits.schema_depth))
+                );
             }
             let (keyword, next, place) = if let Some(target) = node.keywords.get("$ref") {
                 let path = target.as_str().and_then(|target| target.strip_prefix('#'));
                 let found = path.and_then(|path| self.root.pointer(path));
-                let found = found.ok_or_else(|| node.error("$ref", "only references into this schema (#/...) are supported"))?;
+                let found = found
+                    .ok_or_else(|| node.error("$ref", "only references into this schema (#/...) are supported"))?;
                 ("$ref", found, path.unwrap_or_default().to_owned())
             } else if let Some((keyword, index, only)) = single_alternative(node.keywords) {
                 (keyword, only, format!("{}/{keyword}/{index}", node.pointer))
@@ -257,7 +276,9 @@ impl<'a> Compiler<'a> {
         self.compiled.objects.push((pointer_of(path), required));
         let properties = match node.keywords.get("properties") {
             None => return Ok(()),
-            Some(properties) => properties.as_object().ok_or_else(|| node.error("properties", "an object is needed"))?,
+            Some(properties) => {
+                properties.as_object().ok_or_else(|| node.error("properties", "an object is needed"))?
+            }
         };
         for (name, schema) in properties {
             let pointer = format!("{}/properties/{}", node.pointer, escape(name));
@@ -307,7 +328,8 @@ impl<'a> Compiler<'a> {
             "object" => {
                 // Understood, so that a mistake in it is still named, but not filled: which values of a text belong to
                 // the same item is not something a recogniser knows.
-                let mut inner = Compiler { root: self.root, limits: self.limits, visits: self.visits, compiled: Schema::empty() };
+                let mut inner =
+                    Compiler { root: self.root, limits: self.limits, visits: self.visits, compiled: Schema::empty() };
                 inner.object(&item, &[], item.depth)?;
                 Kind::NotFillable
             }
@@ -387,7 +409,10 @@ fn choices(node: &Node<'_>) -> Result<Option<Vec<Choice>>, SchemaError> {
         let all: Option<Vec<Choice>> = list.into_iter().flatten().map(choice).collect();
         return match all.filter(|all| !all.is_empty()) {
             Some(all) => Ok(Some(all)),
-            None => Err(node.error(keyword, "only alternatives that each have a const, or one schema and null, are supported")),
+            None => {
+                Err(node
+                    .error(keyword, "only alternatives that each have a const, or one schema and null, are supported"))
+            }
         };
     }
     let values: Vec<Value> = match (node.keywords.get("enum"), node.keywords.get("const")) {
@@ -452,7 +477,8 @@ impl NumberRule {
 fn type_of(node: &Node<'_>) -> Result<&'static str, SchemaError> {
     const TYPES: [&str; 6] = ["object", "array", "string", "number", "integer", "boolean"];
     let known = |name: &str| TYPES.into_iter().find(|known| *known == name);
-    let unsupported = || node.error("type", "one of object, array, string, number, integer, boolean is needed, and null beside it");
+    let unsupported =
+        || node.error("type", "one of object, array, string, number, integer, boolean is needed, and null beside it");
     match node.keywords.get("type") {
         Some(Value::String(name)) => known(name).ok_or_else(unsupported),
         Some(Value::Array(names)) => {
@@ -465,7 +491,12 @@ fn type_of(node: &Node<'_>) -> Result<&'static str, SchemaError> {
         Some(_) => Err(unsupported()),
         None if node.keywords.contains_key("properties") => Ok("object"),
         None if node.keywords.contains_key("items") => Ok("array"),
-        None if ["enum", "const", "oneOf", "anyOf", "pattern", "format"].iter().any(|key| node.keywords.contains_key(*key)) => Ok("string"),
+        None if ["enum", "const", "oneOf", "anyOf", "pattern", "format"]
+            .iter()
+            .any(|key| node.keywords.contains_key(*key)) =>
+        {
+            Ok("string")
+        }
         None => Err(node.error("type", "a type is needed")),
     }
 }
@@ -501,7 +532,7 @@ fn as_object<'a>(schema: &'a Value, pointer: &str) -> Result<&'a Map<String, Val
 
 /// The JSON pointer (RFC 6901) of a path of names.
 pub(crate) fn pointer_of(path: &[String]) -> String {
-    path.iter().map(|name| format!("/{}", escape(name))).collect()
+    path.iter().flat_map(|name| ["/".to_owned(), escape(name)]).collect()
 }
 
 fn escape(name: &str) -> String {
@@ -546,10 +577,15 @@ mod tests {
         assert_eq!(property("/total").description, "What is owed");
         assert!(matches!(&property("/due").kind, Kind::Text(rule) if rule.format == Some(Format::Date)));
         assert_eq!(property("/due").titles, ["Due date"]);
-        assert!(matches!(&property("/state").kind, Kind::Choice(all) if all[0].labels == ["open", "Open"] && all[0].description == "not paid"));
+        assert!(
+            matches!(&property("/state").kind, Kind::Choice(all) if all[0].labels == ["open", "Open"] && all[0].description == "not paid")
+        );
         assert!(matches!(&property("/kind").kind, Kind::Choice(all) if all[0].description == "the first"));
         assert!(matches!(property("/lines").kind, Kind::NotFillable));
-        assert_eq!(schema.objects, [(String::new(), vec!["total".to_owned()]), ("/customer".to_owned(), vec!["email".to_owned()])]);
+        assert_eq!(
+            schema.objects,
+            [(String::new(), vec!["total".to_owned()]), ("/customer".to_owned(), vec!["email".to_owned()])]
+        );
     }
 
     #[test]
@@ -574,8 +610,16 @@ mod tests {
             (property(json!({"$ref": "#/$defs/none"})), "$ref", "/properties/p"),
             (property(json!({"$ref": "#/properties/p"})), "", "/properties/p"),
             (property(json!({"type": "array"})), "items", "/properties/p"),
-            (property(json!({"type": "array", "items": {"type": "array", "items": {"type": "string"}}})), "type", "/properties/p/items"),
-            (property(json!({"type": "array", "contains": {}, "items": {"type": "string"}})), "contains", "/properties/p"),
+            (
+                property(json!({"type": "array", "items": {"type": "array", "items": {"type": "string"}}})),
+                "type",
+                "/properties/p/items",
+            ),
+            (
+                property(json!({"type": "array", "contains": {}, "items": {"type": "string"}})),
+                "contains",
+                "/properties/p",
+            ),
             (property(json!({"enum": []})), "enum", "/properties/p"),
             (property(json!({"enum": [{}]})), "enum", "/properties/p"),
             (property(json!({})), "type", "/properties/p"),
@@ -594,7 +638,8 @@ mod tests {
             deep = json!({"type": "object", "properties": {"p": deep}});
         }
         assert!(compile(&deep).is_err());
-        let wide: serde_json::Map<String, Value> = (0..201).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
+        let wide: serde_json::Map<String, Value> =
+            (0..201).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
         assert_eq!(compile(&json!({"type": "object", "properties": wide})).unwrap_err().0, "properties");
         let large = json!({"type": "object", "description": "x".repeat(70_000)});
         assert!(compile(&large).is_err());

@@ -9,7 +9,7 @@ use super::{Evidence, ExtractAnswer, ExtractInput, ExtractRequest};
 use crate::fakes::{Archive, BrokenEmbedder, FakeEmbedder, at, block_on, tenant};
 use crate::{AssistError, Ticket, TicketDirection, TicketMessage};
 
-fn extract(text: &str, properties: Value) -> ExtractAnswer {
+fn extract(text: &str, properties: &Value) -> ExtractAnswer {
     request(&ExtractRequest {
         input: ExtractInput::Text { text: text.to_owned(), written_at: at("2024-03-10T09:00:00Z") },
         schema: json!({"type": "object", "properties": properties}),
@@ -62,7 +62,12 @@ fn one_attribute_from_one_sentence() {
         ("Mein Name ist Anna Weber und ich", "customer_name", text.clone(), json!("Anna Weber")),
         ("It broke.\n\nBest regards,\nAnna Weber", "contact_name", text.clone(), json!("Anna Weber")),
         // Enums and booleans.
-        ("This is a refund request.", "kind", json!({"enum": ["refund_request", "complaint"]}), json!("refund_request")),
+        (
+            "This is a refund request.",
+            "kind",
+            json!({"enum": ["refund_request", "complaint"]}),
+            json!("refund_request"),
+        ),
         ("Several complaints came in", "kind", json!({"enum": ["refund_request", "complaint"]}), json!("complaint")),
         ("This is not urgent", "priority", json!({"enum": ["urgent", "normal"]}), Value::Null),
         ("Please, it is urgent!", "urgent", json!({"type": "boolean"}), Value::Null),
@@ -76,7 +81,7 @@ fn one_attribute_from_one_sentence() {
         ("at 2:30 pm", "start_time", text, json!("14:30")),
     ];
     for (text, name, schema, expected) in table {
-        let answer = extract(text, json!({ name: schema }));
+        let answer = extract(text, &json!({ name: schema }));
         let value = answer.attributes.get(name).cloned().unwrap_or(Value::Null);
         assert_eq!(value, expected, "{text} -> {name}: {answer:?}");
         assert_eq!(answer.abstained.is_empty(), !expected.is_null(), "{text}");
@@ -100,7 +105,7 @@ const INVOICE: &str = "Guten Tag,\n\nRechnungsnummer: RE-77\nRechnungsdatum: 01.
 fn labels_tell_attributes_of_one_kind_apart() {
     let answer = extract(
         INVOICE,
-        json!({
+        &json!({
             "invoice_number": {"type": "string"},
             "invoice_date": {"type": "string", "format": "date"},
             "due_date": {"type": "string", "format": "date"},
@@ -118,7 +123,7 @@ fn labels_tell_attributes_of_one_kind_apart() {
 
 #[test]
 fn a_date_that_reads_two_ways_is_left_to_a_person() {
-    let answer = extract("It arrived on 3/12/2024.", json!({"arrival": {"type": "string", "format": "date"}}));
+    let answer = extract("It arrived on 3/12/2024.", &json!({"arrival": {"type": "string", "format": "date"}}));
     assert_eq!((answer.attributes, answer.needs_review), (json!({}), true));
     let readings: Vec<&Value> = answer.conflicts.iter().map(|conflict| &conflict.value).collect();
     assert_eq!(readings, ["2024-12-03", "2024-03-12"]);
@@ -127,10 +132,10 @@ fn a_date_that_reads_two_ways_is_left_to_a_person() {
 
 #[test]
 fn two_values_that_are_as_good_are_both_shown() {
-    let answer = extract("We saw EUR 10 and then EUR 20.", json!({"amount": {"type": "number"}}));
+    let answer = extract("We saw EUR 10 and then EUR 20.", &json!({"amount": {"type": "number"}}));
     assert_eq!(answer.attributes, json!({"amount": 10}));
     assert_eq!((answer.conflicts[0].value.clone(), answer.needs_review), (json!(20), true));
-    let answer = extract("We paid amount: EUR 20, it said EUR 10.", json!({"amount": {"type": "number"}}));
+    let answer = extract("We paid amount: EUR 20, it said EUR 10.", &json!({"amount": {"type": "number"}}));
     assert_eq!((answer.attributes, answer.conflicts), (json!({"amount": 20}), vec![]));
 }
 
@@ -147,9 +152,20 @@ fn nested_objects_lists_and_what_is_required() {
         "required": ["customer", "orders"]
     });
     let text = "Orders ORD-1, ORD-2 and ORD-1 over EUR 5 and EUR 7, a@b.example";
-    let answer = request(&ExtractRequest { input: ExtractInput::Text { text: text.to_owned(), written_at: None }, schema, current: None });
-    assert_eq!(answer.attributes, json!({"customer": {"email": "a@b.example"}, "amounts": [5, 7], "orders": ["ORD-1", "ORD-2"]}));
-    assert_eq!(answer.missing_required, ["/customer/iban"], "an object without evidence is left out and requires nothing");
+    let answer = request(&ExtractRequest {
+        input: ExtractInput::Text { text: text.to_owned(), written_at: None },
+        schema,
+        current: None,
+    });
+    assert_eq!(
+        answer.attributes,
+        json!({"customer": {"email": "a@b.example"}, "amounts": [5, 7], "orders": ["ORD-1", "ORD-2"]})
+    );
+    assert_eq!(
+        answer.missing_required,
+        ["/customer/iban"],
+        "an object without evidence is left out and requires nothing"
+    );
     assert!(answer.needs_review);
     assert!(answer.evidence.iter().any(|item| item.pointer == "/orders/1" && item.quote == "ORD-2"));
 }
@@ -234,9 +250,12 @@ fn a_card_number_is_nowhere_in_the_answer() {
     let text = "Card number: 4111 1111 1111 1111 (exp 12/27)\nNote: 4111111111111111";
     let answer = extract(
         text,
-        json!({"card_number": {"type": "string"}, "note": {"type": "string"}, "reference": {"type": "string"}, "digits": {"type": "string", "pattern": "[0-9]{16}"}}),
+        &json!({"card_number": {"type": "string"}, "note": {"type": "string"}, "reference": {"type": "string"}, "digits": {"type": "string", "pattern": "[0-9]{16}"}}),
     );
-    assert!(!format!("{answer:?}").contains("1111 1111 1111") && !format!("{answer:?}").contains("41111111"), "{answer:?}");
+    assert!(
+        !format!("{answer:?}").contains("1111 1111 1111") && !format!("{answer:?}").contains("41111111"),
+        "{answer:?}"
+    );
     assert_eq!(answer.attributes["card_number"], "**** **** **** 1111");
 }
 
@@ -258,7 +277,7 @@ proptest! {
     fn any_text_gives_exact_spans_and_no_panic(
         text in "(Note: |Größe|refund|order no\\.? |amount: |EUR |€|12\\.03\\.2024|[0-9]{1,6}|a@b\\.example|\\+49 |DE89 3704 0044 0532 0130 00|4111 1111 1111 1111|A12|Best regards,\n|Anna |[a-zäЖ🏴 \n\t.,:/()-]){0,30}"
     ) {
-        let answer = extract(&text, every_kind());
+        let answer = extract(&text, &every_kind());
         for item in answer.evidence.iter().chain(&answer.conflicts) {
             let bytes = text.get(item.byte_start..item.byte_end);
             let chars: String = text.chars().skip(item.start).take(item.end - item.start).collect();

@@ -116,7 +116,7 @@ const OTHER_COUNTRIES: [&str; 20] = [
 
 static IBAN_START: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[A-Za-z]{2}[ ]?\d{2}[ -]?[A-Za-z0-9]"));
 static BIC: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?\b"));
-static CARD: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[2-6](?:[ -]?\d){11,18}\b"));
+static CARD: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b(?:[2-6]|1800)(?:[ -]?\d){11,18}\b"));
 
 /// Every IBAN of a known country with the right length and checksum (ISO 7064 MOD 97-10), in order.
 pub fn find_ibans(text: &str) -> Vec<FoundIban> {
@@ -224,7 +224,7 @@ fn luhn(digits: &[u32]) -> bool {
         .enumerate()
         .map(|(place, digit)| if place % 2 == 0 { *digit } else { (digit * 2) / 10 + (digit * 2) % 10 })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

@@ -87,7 +87,10 @@ fn read_phone(text: &str, start: usize, quote: &str) -> Option<FoundPhone> {
         return None;
     }
     let digits: String = quote.chars().filter(char::is_ascii_digit).collect();
-    let international = quote.starts_with('+') || quote.starts_with("(+") || digits.starts_with("00");
+    // Two zeros without any separator after them begin an identifier as often as a call abroad.
+    let exit_code =
+        digits.starts_with("00") && !digits.starts_with("000") && quote.contains(|c: char| !c.is_ascii_digit());
+    let international = quote.starts_with('+') || quote.starts_with("(+") || exit_code;
     // The zero in +44 (0)20 is for callers at home only.
     let digits = if international { digits.trim_start_matches("00").to_owned() } else { digits };
     let digits = if international && quote.contains("(0)") { digits.replacen('0', "", 1) } else { digits };

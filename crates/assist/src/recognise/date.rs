@@ -77,11 +77,14 @@ static MONTH_ALONE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Makes a date of what a pattern captured, in a text of the language.
+type Reader = fn(&Captures<'_>, Option<&str>) -> Option<DateValue>;
+
 /// Every date expression of `text`, in order, without overlap. `language` (ISO 639-1) decides between day-first and
 /// month-first where the numbers do not; English does not decide, for Britain and America differ.
 pub fn find_dates(text: &str, language: Option<&str>) -> Vec<FoundDate> {
     let mut found: Vec<FoundDate> = Vec::new();
-    let patterns: [(&Regex, fn(&Captures<'_>, Option<&str>) -> Option<DateValue>); 6] = [
+    let patterns: [(&Regex, Reader); 6] = [
         (&NUMERIC, read_numeric),
         (&DAY_MONTH, read_named),
         (&MONTH_DAY, read_named),

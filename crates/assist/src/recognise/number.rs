@@ -169,7 +169,7 @@ fn decimal_comma(language: &str) -> bool {
 /// The digits without group separators; `None` unless every group after the first has three digits (or, as in India,
 /// the last has three and those between have two).
 fn grouped(numeral: &str, separator: impl Fn(char) -> bool) -> Option<String> {
-    let groups: Vec<&str> = numeral.split(|c| separator(c)).collect();
+    let groups: Vec<&str> = numeral.split(separator).collect();
     if groups.iter().any(|group| group.is_empty() || !group.bytes().all(|byte| byte.is_ascii_digit())) {
         return None;
     }

@@ -104,7 +104,7 @@ pub struct Suggestion {
     pub confidence: f32,
     /// Whether there is any review reason.
     pub needs_review: bool,
-    /// Stable snake_case codes, each once, in the order of the checks.
+    /// Stable `snake_case` codes, each once, in the order of the checks.
     pub review_reasons: Vec<&'static str>,
     /// Every check, passed or not.
     pub checks: Vec<Check>,
@@ -115,7 +115,7 @@ pub struct Suggestion {
 /// One check of a draft.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Stable snake_case name.
+    /// Stable `snake_case` name.
     pub name: &'static str,
     /// Whether it passed.
     pub passed: bool,

@@ -10,7 +10,7 @@ use crate::recognise::constant_pattern;
 /// One sign that text addresses a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelAddress {
-    /// Which kind, stable snake_case.
+    /// Which kind, stable `snake_case`.
     pub kind: &'static str,
     /// How much it says: two points flag a text.
     points: u32,
@@ -20,7 +20,7 @@ pub struct ModelAddress {
 const FLAGGED: u32 = 2;
 
 /// Kind, points, pattern. Written for business mail: what customers also write ("ignore my last mail") has one point.
-const SIGNS: [(&str, u32, &str); 19] = [
+const SIGNS: [(&str, u32, &str); 22] = [
     (
         "override",
         2,
@@ -106,6 +106,21 @@ const SIGNS: [(&str, u32, &str); 19] = [
         "exfiltration",
         1,
         r"\b(?:send|forward|post|email|exfiltrate|leak|upload)\b[^.\n]{0,60}\b(?:conversation|chat history|all (?:e-?mails|messages|customer|contacts|data)|credentials|passwords?|api[- ]?keys?|secrets?)\b",
+    ),
+    (
+        "new_task",
+        2,
+        r"\b(?:new|urgent|priority|primary|hidden|secret)\W+(?:\w+\W+){0,1}?task\b\W*[:*\n]|\b(?:then|instead|now),? your task is to\b|\bif you are (?:told|asked|instructed|requested) to (?:summari[sz]e|answer|translate|reply|respond|process|classify)\b|\byou(?:'ve|’ve| have) been assigned a task\b",
+    ),
+    (
+        "plays_operator",
+        2,
+        r"\bgave you (?:your|the wrong|these|those) instructions\b|\byou are running (?:as|in|inside) (?:part of )?(?:a|an|the) (?:\w+ )?(?:test|evaluation|pipeline|sandbox)|\bdo the following in your (?:response|answer|reply|output)\b|\b(?:output|result)s? (?:from|of) executing\b|\bprove (?:that )?you are (?:truly |really )?intelligent\b",
+    ),
+    (
+        "plays_operator",
+        1,
+        r"\b(?:system malfunction|debugging error|and only this|you must:|to (?:troubleshoot|debug)[^.\n]{0,60}(?:do the following|execute))",
     ),
     (
         "encoded",

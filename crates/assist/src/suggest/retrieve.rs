@@ -44,6 +44,8 @@ pub(crate) struct Found {
     pub(crate) bound: f32,
 }
 
+/// What is longer is no reply that anyone would send again.
+const MAX_REPLY_BYTES: usize = 40_000;
 /// More replies than drafts are looked at, for some are alike or empty.
 const EXEMPLARS_PER_CANDIDATE: usize = 6;
 /// What a newer and a word-alike question gain over one of the same similarity.
@@ -169,9 +171,10 @@ fn distinct(exemplars: Vec<Exemplar>, count: usize) -> Vec<Exemplar> {
     kept.into_iter().map(|(exemplar, _)| exemplar).collect()
 }
 
-/// A reply that says something besides a greeting.
+/// A reply that says something besides a greeting, and that is a letter rather than a file.
 fn is_usable(reply: &str) -> bool {
-    reply.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count() >= 4
+    reply.len() <= MAX_REPLY_BYTES
+        && reply.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count() >= 4
 }
 
 fn differ(one: Option<&str>, other: Option<&str>) -> bool {
