@@ -126,7 +126,7 @@ impl NodeFile {
         std::mem::take(&mut self.blocks)
     }
 
-    /// Where the next region starts, about.
+    /// Where the next block would go, but for what its alignment and the end of the region cost.
     pub(crate) fn position(&self) -> u64 {
         self.region_start() + self.region.len() as u64
     }

@@ -191,7 +191,7 @@ impl ItemWriter<'_> {
 
 /// The subject as it is stored: before a prefix stand the character 1 and a character that is one more than the prefix is
 /// long ([MS-PST] 2.5.3.1.1.1).
-pub(crate) fn stored_subject(prefix: &str, subject: &str, text: TextEncoder) -> Result<String> {
+fn stored_subject(prefix: &str, subject: &str, text: TextEncoder) -> Result<String> {
     if prefix.is_empty() {
         return Ok(subject.to_owned());
     }

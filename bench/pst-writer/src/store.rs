@@ -83,7 +83,7 @@ pub(crate) fn write_object(
 
 fn store_values(options: &WriterOptions, sent_items: Option<FolderId>) -> Vec<(u16, PropertyValue)> {
     let entry = |node| PropertyValue::Binary(entry_id(node));
-    // The folders that exist: the subtree, the inbox's place aside, waste basket, sent items, search root.
+    // Which folders exist: 1 subtree, 8 waste basket, 0x80 search root, 0x10 sent items.
     let folders = 0x89 | if sent_items.is_some() { 0x10 } else { 0 };
     let password = options.password.as_deref().map_or(0, |password| checksum(password.as_bytes()));
     let mut values = vec![

@@ -1,10 +1,9 @@
 //! What this crate writes, our own reader reads back: everything that a specification can hold, in every format and
 //! encoding.
 
-mod samples;
-
 use std::path::Path;
 
+use crate::samples::{BIG_ATTACHMENT, ENCODINGS, FORMATS, noise};
 use anyhow::{Context, Result, ensure};
 use rejoinder_pst::{
     AttachmentInfo, AttachmentMethod, Folder, Item, OpenOptions, PropertyName, PropertyValue as Read, PstFile,
@@ -14,7 +13,6 @@ use rejoinder_pst_writer::{
     AttachmentContent, AttachmentSpec, Encoding, FileTime, Format, HtmlBody, MessageSpec, PS_PUBLIC_STRINGS,
     PSETID_COMMON, Person, PropertyId, PropertyValue, PstWriter, Recipient, RecipientKind, RtfBody, WriterOptions,
 };
-use samples::{ENCODINGS, FORMATS, noise};
 
 type File = PstFile<std::fs::File>;
 
@@ -70,7 +68,7 @@ fn micros(seconds: i64) -> i64 {
 
 #[test]
 fn a_letter_comes_back_whole() -> Result<()> {
-    let mut letter = samples::letter();
+    let mut letter = crate::samples::letter();
     letter.recipients.push(Recipient::new(RecipientKind::Bcc, Person::smtp("Bcc", "bcc@firm.example")));
     letter.representing = Some(Person::smtp("The Boss", "boss@gross.example"));
     letter.transport_headers = Some("Received: from somewhere\r\nSubject: x\r\n\r\n".into());
@@ -106,7 +104,7 @@ fn a_letter_comes_back_whole() -> Result<()> {
 
 #[test]
 fn attachments_of_every_kind_come_back() -> Result<()> {
-    read_back(&[samples::with_attachments()], |_, file, items| {
+    read_back(&[crate::samples::with_attachments()], |_, file, items| {
         let [item] = items else { anyhow::bail!("{} items", items.len()) };
         assert_eq!(item.bodies.text.as_deref(), Some("long body ".repeat(2000).as_str()));
         let methods: Vec<_> = item.attachments.iter().map(|attachment| attachment.method).collect();
@@ -127,7 +125,7 @@ fn attachments_of_every_kind_come_back() -> Result<()> {
         assert_eq!(small.mime_type.as_deref(), Some("text/plain"));
         assert_eq!(bytes_of(file, item, small)?, b"a few bytes");
         assert_eq!(big.short_filename.as_deref(), Some("ARATHE~1.BIN"));
-        assert_eq!(bytes_of(file, item, big)?, noise(samples::BIG_ATTACHMENT));
+        assert_eq!(bytes_of(file, item, big)?, noise(BIG_ATTACHMENT));
         assert_eq!(bytes_of(file, item, ole)?, noise(5000));
         assert_eq!(reference.pathname.as_deref(), Some("\\\\server\\share\\file.doc"));
         let inner = file.read_embedded(item, embedded)?;
@@ -372,7 +370,7 @@ fn the_same_calls_write_the_same_bytes() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let write = |name: &str| -> Result<Vec<u8>> {
         let path = directory.path().join(name);
-        samples::write(&path, Format::Unicode, Encoding::Permute, 50)?;
+        crate::samples::write(&path, Format::Unicode, Encoding::Permute, 50)?;
         Ok(std::fs::read(path)?)
     };
     assert!(write("one.pst")? == write("two.pst")?);

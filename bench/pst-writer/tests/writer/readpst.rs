@@ -1,15 +1,13 @@
 //! Other people's tools read what this crate writes: `readpst` of libpst and `pffexport` of libyal. Where one of them is
 //! not installed its test says so and checks nothing.
 
-mod samples;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::samples::{BIG_ATTACHMENT, ENCODINGS, FORMATS, noise, write};
 use anyhow::Context;
 use rejoinder_pst_writer::generate::{GenerateOptions, mailbox};
 use rejoinder_pst_writer::{Encoding, Format};
-use samples::{BIG_ATTACHMENT, ENCODINGS, FORMATS, noise, write};
 
 /// Whether a tool is there; says so loudly when it is not.
 fn is_installed(tool: &str) -> bool {
