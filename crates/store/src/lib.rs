@@ -6,3 +6,4 @@ pub mod lance;
 
 #[cfg(feature = "lancedb")]
 pub use lance::{EmbeddingSpace, LanceStore, StoreConfig};
+pub mod conformance;
