@@ -290,13 +290,15 @@ fn whole_identifier(core: &str) -> Option<String> {
     if core.matches('@').count() == 1 {
         return Some(core.to_owned());
     }
-    let joins = |c: char| c.is_alphanumeric() || matches!(c, '-' | '/' | '.' | '_' | '#' | ':' | '\u{2010}' | '\u{2011}');
+    let joins =
+        |c: char| c.is_alphanumeric() || matches!(c, '-' | '/' | '.' | '_' | '#' | ':' | '\u{2010}' | '\u{2011}');
     if !core.chars().all(joins) {
         return None;
     }
     let has_digit = core.contains(|c: char| c.is_numeric());
     let hyphens = core.matches(['-', '\u{2010}', '\u{2011}']).count();
-    let plain_compound = hyphens == 1 && core.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\u{2010}' | '\u{2011}'));
+    let plain_compound =
+        hyphens == 1 && core.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\u{2010}' | '\u{2011}'));
     (has_digit || plain_compound).then(|| fold(&core.chars().filter(|c| c.is_alphanumeric()).collect::<String>()))
 }
 
@@ -394,7 +396,9 @@ mod tests {
 
     #[test]
     fn hostile_text_makes_bounded_terms_without_white_space() {
-        for text in ["\0\u{1}", "\u{202e}\u{feff}", &"a".repeat(100_000), &"a-".repeat(50_000), "\u{130}\u{fb03}", "@@@", "'''"] {
+        for text in
+            ["\0\u{1}", "\u{202e}\u{feff}", &"a".repeat(100_000), &"a-".repeat(50_000), "\u{130}\u{fb03}", "@@@", "'''"]
+        {
             for term in terms(text, Language::German) {
                 assert!(term.len() <= 64 && !term.is_empty() && !term.contains(char::is_whitespace));
             }

@@ -46,12 +46,12 @@ pub fn fuse(dense: Option<Vec<Candidate>>, lexical: Option<Vec<Candidate>>, dens
     let lexical_scale = Scale::of(&lexical);
     let mut by_row: HashMap<u64, Fused> = HashMap::with_capacity(dense.len() + lexical.len());
     for Candidate { row, id, score } in dense {
-        let fused = Fused { row, id, score: dense_weight * dense_scale.apply(score), dense: Some(score), lexical: None };
+        let fused =
+            Fused { row, id, score: dense_weight * dense_scale.apply(score), dense: Some(score), lexical: None };
         by_row.insert(row, fused);
     }
     for Candidate { row, id, score } in lexical {
-        let fused =
-            by_row.entry(row).or_insert_with(|| Fused { row, id, score: 0.0, dense: None, lexical: None });
+        let fused = by_row.entry(row).or_insert_with(|| Fused { row, id, score: 0.0, dense: None, lexical: None });
         fused.score += (1.0 - dense_weight) * lexical_scale.apply(score);
         fused.lexical = Some(score);
     }

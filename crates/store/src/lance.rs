@@ -14,7 +14,9 @@ mod upkeep;
 mod write;
 
 use async_trait::async_trait;
-use rejoinder_domain::{EraseScope, Filter, Hit, Pool, Record, RecordId, SearchQuery, SeamError, TenantId, VectorStore};
+use rejoinder_domain::{
+    EraseScope, Filter, Hit, Pool, Record, RecordId, SeamError, SearchQuery, TenantId, VectorStore,
+};
 
 pub use config::{EmbeddingSpace, StoreConfig};
 use tables::Tables;

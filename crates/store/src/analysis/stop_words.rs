@@ -21,9 +21,9 @@ pub(super) fn of(language: Language) -> &'static [&'static str] {
 const ENGLISH: &[&str] = &[
     "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
     "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its",
-    "may", "me", "might", "my", "of", "on", "or", "our", "shall", "she", "should", "so", "some", "such", "than", "that",
-    "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "us", "was", "we", "were", "what",
-    "when", "where", "which", "while", "who", "why", "will", "with", "would", "you", "your",
+    "may", "me", "might", "my", "of", "on", "or", "our", "shall", "she", "should", "so", "some", "such", "than",
+    "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "us", "was", "we", "were",
+    "what", "when", "where", "which", "while", "who", "why", "will", "with", "would", "you", "your",
     // What apostrophes leave: it's, don't, we'll, I've, they're.
     "s", "t", "ll", "ve", "re", "don", "doesn", "isn", "aren",
 ];
@@ -43,8 +43,8 @@ const FRENCH: &[&str] = &[
     "à", "ai", "au", "aux", "avec", "avez", "avons", "c", "ce", "ces", "cet", "cette", "d", "dans", "de", "des", "du",
     "elle", "elles", "en", "est", "et", "être", "eux", "il", "ils", "j", "je", "l", "la", "le", "les", "leur", "leurs",
     "lui", "m", "ma", "mais", "me", "mes", "moi", "mon", "n", "nos", "notre", "nous", "on", "ont", "ou", "où", "par",
-    "pour", "qu", "que", "qui", "s", "sa", "se", "ses", "si", "son", "sont", "sur", "t", "ta", "te", "tes", "toi", "ton",
-    "tu", "un", "une", "vos", "votre", "vous", "y",
+    "pour", "qu", "que", "qui", "s", "sa", "se", "ses", "si", "son", "sont", "sur", "t", "ta", "te", "tes", "toi",
+    "ton", "tu", "un", "une", "vos", "votre", "vous", "y",
 ];
 
 const SPANISH: &[&str] = &[
@@ -65,17 +65,17 @@ const ITALIAN: &[&str] = &[
 ];
 
 const DUTCH: &[&str] = &[
-    "aan", "al", "als", "bij", "dan", "dat", "de", "der", "deze", "die", "dit", "door", "een", "en", "er", "had", "heb",
-    "hebben", "heeft", "hem", "het", "hier", "hij", "hoe", "hun", "ik", "in", "is", "ja", "je", "kan", "kunnen", "maar",
-    "me", "met", "mij", "mijn", "naar", "nog", "nu", "of", "om", "onder", "ons", "onze", "ook", "op", "over", "te",
-    "tot", "u", "uit", "uw", "van", "voor", "waren", "was", "wat", "we", "wel", "werd", "wij", "wordt", "worden", "zal",
-    "ze", "zich", "zij", "zijn", "zo",
+    "aan", "al", "als", "bij", "dan", "dat", "de", "der", "deze", "die", "dit", "door", "een", "en", "er", "had",
+    "heb", "hebben", "heeft", "hem", "het", "hier", "hij", "hoe", "hun", "ik", "in", "is", "ja", "je", "kan", "kunnen",
+    "maar", "me", "met", "mij", "mijn", "naar", "nog", "nu", "of", "om", "onder", "ons", "onze", "ook", "op", "over",
+    "te", "tot", "u", "uit", "uw", "van", "voor", "waren", "was", "wat", "we", "wel", "werd", "wij", "wordt", "worden",
+    "zal", "ze", "zich", "zij", "zijn", "zo",
 ];
 
 const PORTUGUESE: &[&str] = &[
     "a", "à", "ao", "aos", "as", "às", "até", "com", "como", "da", "das", "de", "dela", "dele", "do", "dos", "e", "é",
     "ela", "elas", "ele", "eles", "em", "entre", "era", "essa", "esse", "esta", "está", "este", "eu", "foi", "há",
-    "isso", "isto", "já", "lhe", "mais", "mas", "me", "mesmo", "meu", "minha", "muito", "na", "nas", "no", "nos", "nós",
-    "nossa", "nosso", "o", "os", "ou", "para", "pela", "pelo", "por", "que", "quem", "se", "ser", "seu", "seus", "são",
-    "só", "sua", "suas", "também", "te", "tem", "um", "uma", "você", "vocês",
+    "isso", "isto", "já", "lhe", "mais", "mas", "me", "mesmo", "meu", "minha", "muito", "na", "nas", "no", "nos",
+    "nós", "nossa", "nosso", "o", "os", "ou", "para", "pela", "pelo", "por", "que", "quem", "se", "ser", "seu", "seus",
+    "são", "só", "sua", "suas", "também", "te", "tem", "um", "uma", "você", "vocês",
 ];

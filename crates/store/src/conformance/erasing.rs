@@ -1,6 +1,6 @@
 //! Erasing.
 
-use rejoinder_domain::{EraseScope, Filter, MessageId, Pool, VectorStore};
+use rejoinder_domain::{EraseScope, Filter, MessageId, Pool};
 
 use super::samples::{DIMS, direction_of, finds, ids, passage, query, reply_pair, tenant};
 use super::{Harness, Outcome};

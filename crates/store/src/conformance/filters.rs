@@ -6,8 +6,7 @@ use rejoinder_domain::{Direction, Filter, MailboxId, MessageId, Pool, Record, Se
 use super::samples::{DIMS, Random, at, direction_of, ids, passage, query, tenant};
 use super::{Harness, Outcome};
 
-const DIRECTIONS: [Direction; 4] =
-    [Direction::Inbound, Direction::Outbound, Direction::Internal, Direction::Unknown];
+const DIRECTIONS: [Direction; 4] = [Direction::Inbound, Direction::Outbound, Direction::Internal, Direction::Unknown];
 
 /// Records whose filtered fields vary independently.
 fn varied() -> Vec<Record> {

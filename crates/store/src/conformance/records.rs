@@ -1,9 +1,7 @@
 //! Storing, replacing, deleting, and getting back.
 
 use jiff::Timestamp;
-use rejoinder_domain::{
-    Direction, ErrorKind, Filter, MailboxId, MessageId, Pool, Record, RecordId, Span, VectorStore,
-};
+use rejoinder_domain::{Direction, ErrorKind, Filter, MailboxId, MessageId, Pool, Record, RecordId, Span};
 
 use super::samples::{DIMS, at, direction_of, finds, ids, passage, query, reply_pair, tenant};
 use super::{Harness, Outcome};
@@ -88,7 +86,10 @@ pub(super) async fn upsert_replaces(harness: &dyn Harness) -> Outcome {
     };
     store.upsert(&tenant, Pool::Passage, vec![replaced.clone(), passage(3, "birch")]).await?;
     for _ in 0..2 {
-        assert_eq!(store.scan(&tenant, Pool::Passage).await?, [replaced.clone(), passage(2, "cherry"), passage(3, "birch")]);
+        assert_eq!(
+            store.scan(&tenant, Pool::Passage).await?,
+            [replaced.clone(), passage(2, "cherry"), passage(3, "birch")]
+        );
         finds(&*store, "walnut", Some("en"), &[]).await?;
         finds(&*store, "maple", Some("en"), &["rec_00001"]).await?;
         let nearest = store.search(&tenant, &query(Some(direction_of(9)), None, 1)).await?;
@@ -215,7 +216,8 @@ pub(super) async fn hostile_strings(harness: &dyn Harness) -> Outcome {
     for text in HOSTILE {
         let by_mailbox = Filter { mailboxes: vec![MailboxId::from_stored(text)], ..Filter::default() };
         let by_participant = Filter { participants: vec![text.to_owned()], ..Filter::default() };
-        let without = Filter { exclude_messages: vec![MessageId::from_stored(format!("msg_{text}"))], ..Filter::default() };
+        let without =
+            Filter { exclude_messages: vec![MessageId::from_stored(format!("msg_{text}"))], ..Filter::default() };
         assert_eq!(store.count(&tenant, Pool::Passage, &by_mailbox).await?, 1, "{text:?}");
         assert_eq!(store.count(&tenant, Pool::Passage, &by_participant).await?, 1, "{text:?}");
         assert_eq!(store.count(&tenant, Pool::Passage, &without).await?, HOSTILE.len() as u64 - 1, "{text:?}");

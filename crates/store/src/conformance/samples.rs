@@ -97,12 +97,7 @@ pub(super) fn ids(hits: &[Hit]) -> Vec<&str> {
 }
 
 /// Panics unless a search for `text` finds exactly the records `expected`, in any order.
-pub(super) async fn finds(
-    store: &dyn VectorStore,
-    text: &str,
-    language: Option<&str>,
-    expected: &[&str],
-) -> Outcome {
+pub(super) async fn finds(store: &dyn VectorStore, text: &str, language: Option<&str>, expected: &[&str]) -> Outcome {
     let query = SearchQuery { language: language.map(str::to_owned), ..query(None, Some(text), 100) };
     let hits = store.search(&tenant(), &query).await?;
     let mut found = ids(&hits);

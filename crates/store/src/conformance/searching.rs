@@ -1,7 +1,7 @@
 //! Ranking.
 
 use futures::future::join;
-use rejoinder_domain::{ErrorKind, Filter, Pool, Record, SearchQuery, VectorStore};
+use rejoinder_domain::{ErrorKind, Filter, Pool, Record, SearchQuery};
 
 use super::samples::{DIMS, Random, direction_of, dot, finds, ids, passage, query, reply_pair, tenant, unit};
 use super::{Harness, Outcome};
@@ -175,7 +175,8 @@ pub(super) async fn while_writing(harness: &dyn Harness) -> Outcome {
             let records = (0..10).map(|n| passage(round * 10 + n, "walnut")).collect();
             let pairs = vec![reply_pair(round, round + 500, "walnut")];
             let (passages, pairs) =
-                join(store.upsert(&tenant, Pool::Passage, records), store.upsert(&tenant, Pool::ReplyPair, pairs)).await;
+                join(store.upsert(&tenant, Pool::Passage, records), store.upsert(&tenant, Pool::ReplyPair, pairs))
+                    .await;
             passages?;
             pairs?;
             store.optimize(&tenant).await?;

@@ -39,13 +39,7 @@ fn tenant_of(who: usize) -> rejoinder_domain::TenantId {
 }
 
 /// One random change to the store and to the model.
-async fn change(
-    store: &dyn VectorStore,
-    model: &mut Model,
-    random: &mut Random,
-    who: usize,
-    pool: Pool,
-) -> Outcome {
+async fn change(store: &dyn VectorStore, model: &mut Model, random: &mut Random, who: usize, pool: Pool) -> Outcome {
     let tenant = tenant_of(who);
     match random.below(10) {
         0 => store.optimize(&tenant).await,
@@ -108,7 +102,9 @@ async fn compare(store: &dyn VectorStore, model: &Model, random: &mut Random) ->
             let outbound = all.iter().filter(|record| lets_through(&filter, record)).count();
             assert_eq!(store.count(&tenant, pool, &filter).await?, outbound as u64);
             let word = WORDS.get(random.below(WORDS.len())).copied().unwrap_or_default();
-            for (vector, text) in [(Some(direction_of(1)), None), (None, Some(word)), (Some(direction_of(2)), Some(word))] {
+            for (vector, text) in
+                [(Some(direction_of(1)), None), (None, Some(word)), (Some(direction_of(2)), Some(word))]
+            {
                 let (by_vector, by_words) = (vector.is_some(), text.is_some());
                 let search = SearchQuery { pool, ..query(vector, text, 1_000) };
                 let hits = store.search(&tenant, &search).await?;

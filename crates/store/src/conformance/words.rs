@@ -1,6 +1,6 @@
 //! Finding by words.
 
-use rejoinder_domain::{Pool, Record, VectorStore};
+use rejoinder_domain::{Pool, Record};
 
 use super::samples::{DIMS, finds, ids, passage, query, tenant};
 use super::{Harness, Outcome};

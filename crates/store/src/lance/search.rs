@@ -10,12 +10,12 @@ use lancedb::expr::DfExpr;
 use lancedb::index::scalar::{FullTextSearchQuery, MatchQuery};
 use lancedb::query::{ExecutableQuery, QueryBase, Select};
 use lancedb::{DistanceType, Error, Table};
-use rejoinder_domain::{ErrorKind, Filter, Hit, Pool, Record, SearchQuery, SeamError, TenantId};
+use rejoinder_domain::{ErrorKind, Filter, Hit, Pool, Record, SeamError, SearchQuery, TenantId};
 
 use super::LanceStore;
 use super::errors::{failed, kind};
-use super::rows::{RECORD_COLUMNS, decode};
 use super::filter;
+use super::rows::{RECORD_COLUMNS, decode};
 use super::tables::Slot;
 use crate::analysis::query_terms;
 use crate::fusion::{Candidate, Fused, fuse};
@@ -81,7 +81,9 @@ impl LanceStore {
                 return invalid("a search by vector needs a store that is configured with an embedder");
             };
             if vector.len() != space.dims || vector.iter().any(|value| !value.is_finite()) {
-                return invalid("the query vector is not of the store's dimension, or has a value that is not a number");
+                return invalid(
+                    "the query vector is not of the store's dimension, or has a value that is not a number",
+                );
             }
         }
         if query.vector.is_none() && query.text.is_none() {
@@ -104,7 +106,6 @@ impl LanceStore {
             limit,
             depth: config.depth.max(limit),
             condition: filter::expression(&query.filter),
-            approximate_from: config.vector_index_from,
         })
     }
 
@@ -135,7 +136,6 @@ struct Search<'a> {
     limit: usize,
     depth: usize,
     condition: Option<DfExpr>,
-    approximate_from: usize,
 }
 
 impl Search<'_> {
@@ -153,7 +153,6 @@ impl Search<'_> {
         if let Some(condition) = &self.condition {
             query = query.only_if_expr(condition.clone());
         }
-        let _ = self.approximate_from;
         let batches = collect(&query, "searching by vector").await?;
         // Cosine distance is 1 - similarity.
         candidates(&batches, "_distance", |distance| 1.0 - distance).map(Some)

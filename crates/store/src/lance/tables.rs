@@ -126,7 +126,16 @@ impl Tables {
         name.rsplit(SEPARATOR).next() == Some(self.space.as_str())
     }
 
-    /// The table, or `None` where it does not exist.
+    /// The table whatever its layout, for erasing; `None` where it does not exist.
+    pub(super) async fn existing_of_any_layout(&self, slot: &Slot) -> Result<Option<Table>, SeamError> {
+        match self.connection.open_table(&slot.name).execute().await {
+            Ok(table) => Ok(Some(table)),
+            Err(Error::TableNotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("opening a table")(error)),
+        }
+    }
+
+    /// The table of a slot of the space in use, or `None` where it does not exist.
     pub(super) async fn existing(&self, slot: &Slot) -> Result<Option<Table>, SeamError> {
         if let Some(table) = &*slot.table.read().await {
             return Ok(Some(table.clone()));
@@ -135,18 +144,11 @@ impl Tables {
         if let Some(table) = &*place {
             return Ok(Some(table.clone()));
         }
-        match self.connection.open_table(&slot.name).execute().await {
-            Ok(table) => {
-                let schema = table.schema().await.map_err(failed("reading a table's layout"))?;
-                if self.is_current(&slot.name) {
-                    rows::check_schema(&schema, &self.schema, &slot.name)?;
-                }
-                *place = Some(table.clone());
-                Ok(Some(table))
-            }
-            Err(Error::TableNotFound { .. }) => Ok(None),
-            Err(error) => Err(failed("opening a table")(error)),
-        }
+        let Some(table) = self.existing_of_any_layout(slot).await? else { return Ok(None) };
+        let schema = table.schema().await.map_err(failed("reading a table's layout"))?;
+        rows::check_schema(&schema, &self.schema, &slot.name)?;
+        *place = Some(table.clone());
+        Ok(Some(table))
     }
 
     /// The table of a slot of the space in use; it is made where it does not exist.
@@ -194,8 +196,12 @@ impl Tables {
         });
         locked
             .await
-            .map_err(|error| SeamError::new(ErrorKind::Internal, "the task that locks the index ended early").caused_by(error))?
-            .map_err(|error| SeamError::new(ErrorKind::Unavailable, "the index folder cannot be locked").caused_by(error))
+            .map_err(|error| {
+                SeamError::new(ErrorKind::Internal, "the task that locks the index ended early").caused_by(error)
+            })?
+            .map_err(|error| {
+                SeamError::new(ErrorKind::Unavailable, "the index folder cannot be locked").caused_by(error)
+            })
     }
 }
 

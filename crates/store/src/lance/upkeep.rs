@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use lancedb::DistanceType;
 use lancedb::Table;
 use lancedb::index::Index;
 use lancedb::index::vector::IvfFlatIndexBuilder;
 use lancedb::table::{CompactionOptions, Duration as Age, OptimizeAction, OptimizeOptions};
-use lancedb::DistanceType;
 use rejoinder_domain::{ErrorKind, MessageId, SeamError, TenantId};
 
-use super::errors::{failed, is_conflict};
+use super::errors::{failed, retrying};
 use super::tables::{TERMS_INDEX, terms_index};
 use super::write::{IDS_PER_STATEMENT, delete_where};
 use super::{LanceStore, filter};
@@ -29,7 +29,7 @@ impl LanceStore {
 
     /// Joins small files into larger ones.
     pub(super) async fn join_files(&self, table: &Table) -> Result<(), SeamError> {
-        compact(table, CompactionOptions::default()).await
+        compact(table, &CompactionOptions::default()).await
     }
 
     pub(super) async fn optimize_tables(&self, tenant: &TenantId) -> Result<(), SeamError> {
@@ -54,7 +54,8 @@ impl LanceStore {
         }
         let unindexed = table.index_stats(TERMS_INDEX).await.map_err(failed("reading index statistics"))?;
         if unindexed.is_none_or(|stats| stats.num_unindexed_rows > 0) {
-            table.optimize(OptimizeAction::Index(OptimizeOptions::default())).await.map_err(failed("updating indexes"))?;
+            let update = || async { table.optimize(OptimizeAction::Index(OptimizeOptions::default())).await };
+            retrying("updating indexes", update).await?;
         }
         self.with_vector_index(table).await?;
         let keep = Age::from_std(self.tables.config().keep_versions)
@@ -73,8 +74,11 @@ impl LanceStore {
         if rows < config.vector_index_from || indexes.iter().any(|index| index.name == VECTOR_INDEX) {
             return Ok(());
         }
-        let index = Index::IvfFlat(IvfFlatIndexBuilder::default().distance_type(DistanceType::Cosine));
-        table.create_index(&["vector"], index).name(VECTOR_INDEX.to_owned()).execute().await.map_err(failed("building the vector index"))
+        let build = || async {
+            let index = Index::IvfFlat(IvfFlatIndexBuilder::default().distance_type(DistanceType::Cosine));
+            table.create_index(&["vector"], index).name(VECTOR_INDEX.to_owned()).execute().await
+        };
+        retrying("building the vector index", build).await
     }
 
     pub(super) async fn erase_messages(&self, tenant: &TenantId, messages: &[MessageId]) -> Result<u64, SeamError> {
@@ -87,7 +91,7 @@ impl LanceStore {
         for name in self.tables.names(tenant).await? {
             let slot = self.tables.slot_named(&name);
             let _turn = slot.turn().await;
-            let Some(table) = self.tables.existing(&slot).await? else { continue };
+            let Some(table) = self.tables.existing_of_any_layout(&slot).await? else { continue };
             for some in messages.chunks(IDS_PER_STATEMENT) {
                 erased += delete_where(&table, &filter::of_messages(some)).await?;
             }
@@ -103,7 +107,7 @@ impl LanceStore {
         for name in self.tables.names(tenant).await? {
             let slot = self.tables.slot_named(&name);
             let _turn = slot.turn().await;
-            let Some(table) = self.tables.existing(&slot).await? else { continue };
+            let Some(table) = self.tables.existing_of_any_layout(&slot).await? else { continue };
             erased += table.count_rows(None).await.map_err(failed("counting records"))? as u64;
             self.tables.drop(&slot).await?;
         }
@@ -119,13 +123,10 @@ impl LanceStore {
 }
 
 async fn build_terms_index(table: &Table) -> Result<(), SeamError> {
-    table
-        .create_index(&["terms"], terms_index())
-        .name(TERMS_INDEX.to_owned())
-        .replace(true)
-        .execute()
-        .await
-        .map_err(failed("building the full-text index"))
+    let build = || async {
+        table.create_index(&["terms"], terms_index()).name(TERMS_INDEX.to_owned()).replace(true).execute().await
+    };
+    retrying("building the full-text index", build).await
 }
 
 /// Whether files are many or hold deleted rows.
@@ -137,14 +138,12 @@ async fn needs_compaction(table: &Table) -> Result<bool, SeamError> {
     Ok(fragments > 1 || deleted > 0)
 }
 
-async fn compact(table: &Table, options: CompactionOptions) -> Result<(), SeamError> {
-    let joined = table.optimize(OptimizeAction::Compact { options, remap_options: None }).await;
-    match joined {
-        Ok(_) => Ok(()),
-        // Another process writes to the same files; the next call joins them.
-        Err(error) if is_conflict(&error) => Ok(()),
-        Err(error) => Err(failed("joining files")(error)),
-    }
+async fn compact(table: &Table, options: &CompactionOptions) -> Result<(), SeamError> {
+    let join = || {
+        let options = options.clone();
+        async { table.optimize(OptimizeAction::Compact { options, remap_options: None }).await }
+    };
+    retrying("joining files", join).await.map(drop)
 }
 
 /// Removes versions older than `age`, and with `all_files` also files that no version names, however new.
@@ -162,7 +161,7 @@ async fn purge(table: &Table) -> Result<(), SeamError> {
     // A threshold of 0 rewrites a file for a single deleted row.
     let options =
         CompactionOptions { materialize_deletions: true, materialize_deletions_threshold: 0.0, ..Default::default() };
-    compact(table, options).await?;
+    compact(table, &options).await?;
     // An index keeps the words of deleted rows in its dictionary until it is built anew.
     let indexes = table.list_indices().await.map_err(failed("listing indexes"))?;
     if indexes.iter().any(|index| index.name == TERMS_INDEX) {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use arrow_array::{RecordBatch, RecordBatchIterator};
 use lancedb::Table;
@@ -11,14 +10,11 @@ use lancedb::expr::DfExpr;
 use rejoinder_domain::{ErrorKind, Pool, Record, RecordId, SeamError, TenantId};
 
 use super::LanceStore;
-use super::errors::{failed, is_conflict};
+use super::errors::retrying;
 use super::{filter, rows};
 
 /// Ids of one delete statement. Each statement is a version of the table, and its expression is kept in memory.
 pub(super) const IDS_PER_STATEMENT: usize = 1_000;
-/// How often a write that another process overtook is tried again, and how long the first wait is.
-const TRIES: u32 = 6;
-const FIRST_WAIT: Duration = Duration::from_millis(20);
 
 impl LanceStore {
     pub(super) async fn upsert_records(
@@ -35,9 +31,10 @@ impl LanceStore {
         }
         let schema = Arc::clone(self.tables.schema());
         // Analysing the text is work for a processor, which must not hold up the tasks that wait for input.
-        let batch = tokio::task::spawn_blocking(move || rows::encode(&records, &schema, dims))
-            .await
-            .map_err(|error| SeamError::new(ErrorKind::Internal, "the task that encodes records ended early").caused_by(error))??;
+        let batch =
+            tokio::task::spawn_blocking(move || rows::encode(&records, &schema, dims)).await.map_err(|error| {
+                SeamError::new(ErrorKind::Internal, "the task that encodes records ended early").caused_by(error)
+            })??;
         let slot = self.tables.slot(tenant, pool);
         let _lock = self.tables.writing().await?;
         let _turn = slot.turn().await;
@@ -71,33 +68,18 @@ impl LanceStore {
 
 /// Deletes what `condition` holds for and returns how many rows that were.
 pub(super) async fn delete_where(table: &Table, condition: &DfExpr) -> Result<u64, SeamError> {
-    let mut wait = FIRST_WAIT;
-    for _ in 1..TRIES {
-        match table.delete(condition).await {
-            Ok(result) => return Ok(result.num_deleted_rows),
-            Err(error) if is_conflict(&error) => tokio::time::sleep(wait).await,
-            Err(error) => return Err(failed("deleting records")(error)),
-        }
-        wait *= 2;
-    }
-    table.delete(condition).await.map(|result| result.num_deleted_rows).map_err(failed("deleting records"))
+    let deleted = retrying("deleting records", || async { table.delete(condition).await }).await?;
+    Ok(deleted.num_deleted_rows)
 }
 
 async fn merge(table: &Table, batch: RecordBatch) -> Result<(), SeamError> {
-    let mut wait = FIRST_WAIT;
-    let mut tries = 1;
-    loop {
+    let write = || async {
         let mut merge = table.merge_insert(&["id"]);
         merge.when_matched_update_all(None).when_not_matched_insert_all();
         let rows = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
-        match merge.execute(Box::new(rows)).await {
-            Ok(_) => return Ok(()),
-            Err(error) if is_conflict(&error) && tries < TRIES => tokio::time::sleep(wait).await,
-            Err(error) => return Err(failed("writing records")(error)),
-        }
-        wait *= 2;
-        tries += 1;
-    }
+        merge.execute(Box::new(rows)).await
+    };
+    retrying("writing records", write).await.map(drop)
 }
 
 fn check_records(records: &[Record], pool: Pool, dims: Option<usize>) -> Result<(), SeamError> {
