@@ -1,0 +1,69 @@
+//! Configuration of the embedded store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rejoinder_domain::{ErrorKind, SeamError};
+
+/// Which embedder made the vectors. Vectors of two embedders never share a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingSpace {
+    /// [`rejoinder_domain::Embedder::id`].
+    pub id: String,
+    /// [`rejoinder_domain::Embedder::dims`].
+    pub dims: usize,
+}
+
+/// How [`super::LanceStore`] is opened. [`StoreConfig::new`] gives what suits one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Folder of the index; it is made where it does not exist.
+    pub path: PathBuf,
+    /// The embedder in use; without one records are found by their words alone.
+    pub embedding: Option<EmbeddingSpace>,
+    /// How deep each of the two result lists of a search goes before they are fused. Deeper costs time and gives the
+    /// scaling of scores a steadier lower end.
+    pub depth: usize,
+    /// Most hits that one search returns, whatever its limit says.
+    pub most_hits: usize,
+    /// Rows from which [`rejoinder_domain::VectorStore::optimize`] builds an approximate vector index. Below, every
+    /// vector is compared, which is exact.
+    pub vector_index_from: usize,
+    /// Upserts after which small files are joined without waiting for an optimize.
+    pub compact_after: usize,
+    /// How long a version of a table that was replaced stays on the disk for readers that still use it.
+    pub keep_versions: Duration,
+    /// Most open tables.
+    pub open_tables: usize,
+}
+
+impl StoreConfig {
+    /// The defaults, for an index at `path`.
+    pub fn new(path: impl Into<PathBuf>, embedding: Option<EmbeddingSpace>) -> Self {
+        Self {
+            path: path.into(),
+            embedding,
+            depth: 1_000,
+            most_hits: 10_000,
+            vector_index_from: 200_000,
+            compact_after: 64,
+            keep_versions: Duration::from_secs(600),
+            open_tables: 256,
+        }
+    }
+
+    /// Refuses what cannot work, in a sentence that says what to change.
+    pub fn validate(&self) -> Result<(), SeamError> {
+        let refuse = |what: &str| Err(SeamError::new(ErrorKind::Invalid, what));
+        if self.embedding.as_ref().is_some_and(|space| space.dims == 0 || space.dims > 65_536 || space.id.is_empty()) {
+            return refuse("the store's embedding needs an id and 1 to 65536 dimensions");
+        }
+        if self.depth == 0 || self.most_hits == 0 {
+            return refuse("store.depth and store.most_hits must be at least 1");
+        }
+        if self.compact_after == 0 || self.open_tables == 0 {
+            return refuse("store.compact_after and store.open_tables must be at least 1");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! Indexes, compaction, and erasing for good.
+
+use std::sync::atomic::Ordering;
+
+use lancedb::DistanceType;
+use lancedb::Table;
+use lancedb::index::Index;
+use lancedb::index::vector::IvfFlatIndexBuilder;
+use lancedb::table::{CompactionOptions, Duration as Age, OptimizeAction, OptimizeOptions};
+use rejoinder_domain::{ErrorKind, MessageId, SeamError, TenantId};
+
+use super::errors::{failed, retrying};
+use super::tables::{TERMS_INDEX, terms_index};
+use super::write::{IDS_PER_STATEMENT, delete_where};
+use super::{LanceStore, filter};
+
+/// The name of the vector index, where there is one.
+const VECTOR_INDEX: &str = "vector_idx";
+
+impl LanceStore {
+    /// Makes the full-text index where the table has none, so that a search by words is possible from the first record.
+    pub(super) async fn with_terms_index(&self, table: &Table) -> Result<(), SeamError> {
+        let indexes = table.list_indices().await.map_err(failed("listing indexes"))?;
+        if indexes.iter().any(|index| index.name == TERMS_INDEX) {
+            return Ok(());
+        }
+        build_terms_index(table).await
+    }
+
+    /// Joins small files into larger ones.
+    pub(super) async fn join_files(&self, table: &Table) -> Result<(), SeamError> {
+        compact(table, &CompactionOptions::default()).await
+    }
+
+    pub(super) async fn optimize_tables(&self, tenant: &TenantId) -> Result<(), SeamError> {
+        for name in self.tables.names(tenant).await? {
+            if !self.tables.is_current(&name) {
+                continue;
+            }
+            let slot = self.tables.slot_named(&name);
+            let _lock = self.tables.writing().await?;
+            let _turn = slot.turn().await;
+            let Some(table) = self.tables.existing(&slot).await? else { continue };
+            slot.unjoined.store(0, Ordering::Relaxed);
+            self.optimize_table(&table).await?;
+        }
+        Ok(())
+    }
+
+    async fn optimize_table(&self, table: &Table) -> Result<(), SeamError> {
+        self.with_terms_index(table).await?;
+        if needs_compaction(table).await? {
+            self.join_files(table).await?;
+        }
+        let unindexed = table.index_stats(TERMS_INDEX).await.map_err(failed("reading index statistics"))?;
+        if unindexed.is_none_or(|stats| stats.num_unindexed_rows > 0) {
+            let update = || async { table.optimize(OptimizeAction::Index(OptimizeOptions::default())).await };
+            retrying("updating indexes", update).await?;
+        }
+        self.with_vector_index(table).await?;
+        let keep = Age::from_std(self.tables.config().keep_versions)
+            .map_err(|error| SeamError::new(ErrorKind::Invalid, "store.keep_versions is too long").caused_by(error))?;
+        prune(table, keep, false).await
+    }
+
+    /// Makes the vector index once the table is large enough for one.
+    async fn with_vector_index(&self, table: &Table) -> Result<(), SeamError> {
+        let config = self.tables.config();
+        if config.embedding.is_none() {
+            return Ok(());
+        }
+        let rows = table.count_rows(None).await.map_err(failed("counting records"))?;
+        let indexes = table.list_indices().await.map_err(failed("listing indexes"))?;
+        if rows < config.vector_index_from || indexes.iter().any(|index| index.name == VECTOR_INDEX) {
+            return Ok(());
+        }
+        let build = || async {
+            let index = Index::IvfFlat(IvfFlatIndexBuilder::default().distance_type(DistanceType::Cosine));
+            table.create_index(&["vector"], index).name(VECTOR_INDEX.to_owned()).execute().await
+        };
+        retrying("building the vector index", build).await
+    }
+
+    pub(super) async fn erase_messages(&self, tenant: &TenantId, messages: &[MessageId]) -> Result<u64, SeamError> {
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        let mut erased = 0;
+        // Alone: pruning removes every file that no version names, also those that a writer has yet to commit.
+        let _alone = self.tables.alone().await?;
+        for name in self.tables.names(tenant).await? {
+            let slot = self.tables.slot_named(&name);
+            let _turn = slot.turn().await;
+            let Some(table) = self.tables.existing_of_any_layout(&slot).await? else { continue };
+            for some in messages.chunks(IDS_PER_STATEMENT) {
+                erased += delete_where(&table, &filter::of_messages(some)).await?;
+            }
+            // Also where nothing was deleted just now: an earlier version may still hold what was replaced or deleted.
+            purge(&table).await?;
+        }
+        Ok(erased)
+    }
+
+    pub(super) async fn erase_tenant(&self, tenant: &TenantId) -> Result<u64, SeamError> {
+        let mut erased = 0;
+        let _alone = self.tables.alone().await?;
+        for name in self.tables.names(tenant).await? {
+            let slot = self.tables.slot_named(&name);
+            let _turn = slot.turn().await;
+            let Some(table) = self.tables.existing_of_any_layout(&slot).await? else { continue };
+            erased += table.count_rows(None).await.map_err(failed("counting records"))? as u64;
+            self.tables.drop(&slot).await?;
+        }
+        Ok(erased)
+    }
+
+    pub(super) async fn drop_table(&self, name: &str) -> Result<(), SeamError> {
+        let _alone = self.tables.alone().await?;
+        let slot = self.tables.slot_named(name);
+        let _turn = slot.turn().await;
+        self.tables.drop(&slot).await
+    }
+}
+
+async fn build_terms_index(table: &Table) -> Result<(), SeamError> {
+    let build = || async {
+        table.create_index(&["terms"], terms_index()).name(TERMS_INDEX.to_owned()).replace(true).execute().await
+    };
+    retrying("building the full-text index", build).await
+}
+
+/// Whether files are many or hold deleted rows.
+async fn needs_compaction(table: &Table) -> Result<bool, SeamError> {
+    let Some(native) = table.as_native() else { return Ok(true) };
+    let reading = "reading table statistics";
+    let fragments = native.count_fragments().await.map_err(failed(reading))?;
+    let deleted = native.count_deleted_rows().await.map_err(failed(reading))?;
+    Ok(fragments > 1 || deleted > 0)
+}
+
+async fn compact(table: &Table, options: &CompactionOptions) -> Result<(), SeamError> {
+    let join = || {
+        let options = options.clone();
+        async { table.optimize(OptimizeAction::Compact { options, remap_options: None }).await }
+    };
+    retrying("joining files", join).await.map(drop)
+}
+
+/// Removes versions older than `age`, and with `all_files` also files that no version names, however new.
+async fn prune(table: &Table, age: Age, all_files: bool) -> Result<(), SeamError> {
+    let action = OptimizeAction::Prune {
+        older_than: Some(age),
+        delete_unverified: Some(all_files),
+        error_if_tagged_old_versions: Some(false),
+    };
+    table.optimize(action).await.map(drop).map_err(failed("removing old versions"))
+}
+
+/// Rewrites the table without what was deleted and removes every earlier version and index from the disk.
+async fn purge(table: &Table) -> Result<(), SeamError> {
+    // A threshold of 0 rewrites a file for a single deleted row.
+    let options =
+        CompactionOptions { materialize_deletions: true, materialize_deletions_threshold: 0.0, ..Default::default() };
+    compact(table, &options).await?;
+    // An index keeps the words of deleted rows in its dictionary until it is built anew.
+    let indexes = table.list_indices().await.map_err(failed("listing indexes"))?;
+    if indexes.iter().any(|index| index.name == TERMS_INDEX) {
+        build_terms_index(table).await?;
+    }
+    prune(table, Age::zero(), true).await
+}

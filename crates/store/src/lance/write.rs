@@ -1,0 +1,124 @@
+//! Upserting and deleting.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow_array::{RecordBatch, RecordBatchIterator};
+use lancedb::Table;
+use lancedb::expr::DfExpr;
+use rejoinder_domain::{ErrorKind, Pool, Record, RecordId, SeamError, TenantId};
+
+use super::LanceStore;
+use super::errors::retrying;
+use super::{filter, rows};
+
+/// Ids of one delete statement. Each statement is a version of the table, and its expression is kept in memory.
+pub(super) const IDS_PER_STATEMENT: usize = 1_000;
+
+impl LanceStore {
+    pub(super) async fn upsert_records(
+        &self,
+        tenant: &TenantId,
+        pool: Pool,
+        records: Vec<Record>,
+    ) -> Result<(), SeamError> {
+        let dims = self.tables.config().embedding.as_ref().map(|space| space.dims);
+        check_records(&records, pool, dims)?;
+        let records = last_of_each_id(records);
+        if records.is_empty() {
+            return Ok(());
+        }
+        let schema = Arc::clone(self.tables.schema());
+        // Analysing the text is work for a processor, which must not hold up the tasks that wait for input.
+        let batch =
+            tokio::task::spawn_blocking(move || rows::encode(&records, &schema, dims)).await.map_err(|error| {
+                SeamError::new(ErrorKind::Internal, "the task that encodes records ended early").caused_by(error)
+            })??;
+        let slot = self.tables.slot(tenant, pool);
+        let _lock = self.tables.writing().await?;
+        let _turn = slot.turn().await;
+        let table = self.tables.existing_or_new(&slot).await?;
+        self.with_terms_index(&table).await?;
+        merge(&table, batch).await?;
+        if slot.unjoined.fetch_add(1, Ordering::Relaxed) + 1 >= self.tables.config().compact_after {
+            slot.unjoined.store(0, Ordering::Relaxed);
+            self.join_files(&table).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delete_records(
+        &self,
+        tenant: &TenantId,
+        pool: Pool,
+        ids: &[RecordId],
+    ) -> Result<u64, SeamError> {
+        let slot = self.tables.slot(tenant, pool);
+        let _lock = self.tables.writing().await?;
+        let _turn = slot.turn().await;
+        let Some(table) = self.tables.existing(&slot).await? else { return Ok(0) };
+        let mut deleted = 0;
+        for some in ids.chunks(IDS_PER_STATEMENT) {
+            deleted += delete_where(&table, &filter::with_ids(some)).await?;
+        }
+        Ok(deleted)
+    }
+}
+
+/// Deletes what `condition` holds for and returns how many rows that were.
+pub(super) async fn delete_where(table: &Table, condition: &DfExpr) -> Result<u64, SeamError> {
+    let deleted = retrying("deleting records", || async { table.delete(condition).await }).await?;
+    Ok(deleted.num_deleted_rows)
+}
+
+async fn merge(table: &Table, batch: RecordBatch) -> Result<(), SeamError> {
+    let write = || async {
+        let mut merge = table.merge_insert(&["id"]);
+        merge.when_matched_update_all(None).when_not_matched_insert_all();
+        let rows = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
+        merge.execute(Box::new(rows)).await
+    };
+    retrying("writing records", write).await.map(drop)
+}
+
+fn check_records(records: &[Record], pool: Pool, dims: Option<usize>) -> Result<(), SeamError> {
+    let invalid = |what: String| Err(SeamError::new(ErrorKind::Invalid, what));
+    for record in records {
+        if record.pool != pool {
+            return invalid(format!("record {} is of pool {}, not {}", record.id, record.pool.as_str(), pool.as_str()));
+        }
+        if record.id.as_str().is_empty() {
+            return invalid("a record has an empty id".to_owned());
+        }
+        let Some(vector) = &record.vector else { continue };
+        if Some(vector.len()) != dims {
+            return invalid(format!(
+                "record {} has a vector of {} values, the store is configured for {}",
+                record.id,
+                vector.len(),
+                dims.unwrap_or_default()
+            ));
+        }
+        if vector.iter().any(|value| !value.is_finite()) {
+            return invalid(format!("the vector of record {} has a value that is not a number", record.id));
+        }
+    }
+    Ok(())
+}
+
+/// Of records with equal ids the last one, in the order of their first appearance.
+fn last_of_each_id(records: Vec<Record>) -> Vec<Record> {
+    let mut places: HashMap<RecordId, usize> = HashMap::with_capacity(records.len());
+    let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+    for record in records {
+        match places.get(&record.id).and_then(|&place| kept.get_mut(place)) {
+            Some(earlier) => *earlier = record,
+            None => {
+                places.insert(record.id.clone(), kept.len());
+                kept.push(record);
+            }
+        }
+    }
+    kept
+}
