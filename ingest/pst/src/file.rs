@@ -174,6 +174,7 @@ impl<R: Read + Seek + Send> PstFile<R> {
     /// Opens an attachment's bytes as a stream.
     pub fn read_attachment(&mut self, attachment: &AttachmentInfo) -> Result<AttachmentContent<'_, R>> {
         self.database.take_pending();
+        self.database.begin_item();
         AttachmentContent::open(&mut self.database, attachment)
     }
 
@@ -227,8 +228,9 @@ impl<R: Read + Seek + Send> PstFile<R> {
     }
 
     fn raw_properties(&mut self, node: Node) -> Result<Vec<Property>> {
-        let context = PropertyContext::open(&mut self.database, node)?;
         let named = Self::named(&mut self.named, &mut self.database);
+        self.database.begin_item();
+        let context = PropertyContext::open(&mut self.database, node)?;
         let mut properties = Vec::new();
         for (id, kind) in context.ids() {
             let value = match context.get(&mut self.database, id) {
@@ -262,6 +264,7 @@ impl<R: Read + Seek + Send> PstFile<R> {
 
     fn read_message(&mut self, node: Node, address: ItemAddress) -> Result<Item> {
         self.database.take_pending();
+        self.database.begin_item();
         let named = Self::named(&mut self.named, &mut self.database);
         keep_pending(&mut self.database, "named properties");
         let context = PropertyContext::open(&mut self.database, node).map_err(|error| error.within(&address))?;

@@ -142,6 +142,7 @@ impl<R: Read + Seek> Walk<'_, R> {
 
     fn read_folder(&mut self, open: &Open) -> Folder {
         let node_id = open.node_id;
+        self.database.begin_item();
         let mut folder = Folder {
             node_id,
             parent: open.parent,

@@ -4,6 +4,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use crate::attachment::AttachmentMethod;
+use crate::body::Bodies;
 use crate::error::{Problem, ProblemKind};
 use crate::file::PstFile;
 use crate::header::Format;
@@ -198,38 +199,47 @@ impl Inspector {
         }
     }
 
-    /// Reads an item's attachments and what is embedded in it. The depth is limited by `read_embedded`.
+    /// Reads an item's attachments and what is embedded in it; `read_embedded` limits the depth.
     fn content<R: Read + Seek + Send>(&mut self, file: &mut PstFile<R>, item: Item) {
-        let mut open = vec![item];
-        while let Some(mut item) = open.pop() {
-            for problem in std::mem::take(&mut item.problems) {
-                self.note(problem);
+        let mut path = vec![self.open_item(item)];
+        while let Some((item, next)) = path.last_mut() {
+            let Some(attachment) = item.attachments.get(*next) else {
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            if self.is_over_budget(file) {
+                return;
             }
-            for attachment in &item.attachments {
-                if self.is_over_budget(file) {
-                    return;
-                }
-                self.inspection.attachments += 1;
-                match attachment.method {
-                    AttachmentMethod::EmbeddedMessage => match file.read_embedded(&item, attachment) {
-                        Ok(embedded) => {
-                            self.inspection.embedded += 1;
-                            open.push(embedded);
-                        }
-                        Err(error) => self.note(error.into()),
-                    },
-                    AttachmentMethod::ByReference | AttachmentMethod::None => {}
-                    _ if attachment.is_readable => match file.copy_attachment(&item, attachment, &mut io::sink()) {
-                        Ok(copied) => {
-                            self.inspection.attachment_bytes += copied.bytes;
-                            copied.problems.into_iter().for_each(|problem| self.note(problem));
-                        }
-                        Err(error) => self.note(error.into()),
-                    },
-                    _ => {}
-                }
+            self.inspection.attachments += 1;
+            match attachment.method {
+                AttachmentMethod::EmbeddedMessage => match file.read_embedded(item, attachment) {
+                    Ok(embedded) => {
+                        self.inspection.embedded += 1;
+                        path.push(self.open_item(embedded));
+                    }
+                    Err(error) => self.note(error.into()),
+                },
+                AttachmentMethod::ByReference | AttachmentMethod::None => {}
+                _ if attachment.is_readable => match file.copy_attachment(item, attachment, &mut io::sink()) {
+                    Ok(copied) => {
+                        self.inspection.attachment_bytes += copied.bytes;
+                        copied.problems.into_iter().for_each(|problem| self.note(problem));
+                    }
+                    Err(error) => self.note(error.into()),
+                },
+                _ => {}
             }
         }
+    }
+
+    /// Keeps an item's problems, lets its text go, and starts with its first attachment.
+    fn open_item(&mut self, mut item: Item) -> (Item, usize) {
+        for problem in std::mem::take(&mut item.problems) {
+            self.note(problem);
+        }
+        item.bodies = Bodies::default();
+        (item, 0)
     }
 
     fn finish<R: Read + Seek + Send>(mut self, file: &PstFile<R>) -> Inspection {

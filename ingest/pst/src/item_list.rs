@@ -120,6 +120,7 @@ impl Items {
             if !listed.insert(*node_id) {
                 continue;
             }
+            database.begin_item();
             let row = table.row(database, *row_place);
             let class = row.and_then(|row| table.cell(database, &row, id::MESSAGE_CLASS));
             let number = match class {

@@ -8,7 +8,8 @@ pub struct OpenOptions {
     pub verify_crc: bool,
     /// Bytes that one attachment may hold; more is cut off and reported.
     pub max_attachment_bytes: u64,
-    /// Bytes that one property value (a body, say) may hold; a larger value is reported and left out.
+    /// Bytes that one property value (a body, say) may hold; a larger value is reported and left out. All values of an item
+    /// together may hold twice as much.
     pub max_property_bytes: u64,
     /// Attachments that are listed per item.
     pub max_attachments: usize,

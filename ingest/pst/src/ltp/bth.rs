@@ -8,6 +8,9 @@ use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::error::{PstError, Result};
 use crate::ndb::Database;
 
+/// Allocations that one tree is followed through: a table of hundreds of millions of rows would need more.
+const MAX_VISITED: usize = 1_000_000;
+
 /// The tree's header (BTHHEADER).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TreeOnHeap {
@@ -57,7 +60,7 @@ impl TreeOnHeap {
         let mut visited = HashSet::new();
         let mut open = vec![(self.root, self.levels)];
         while let Some((id, level)) = open.pop() {
-            if !visited.insert(id) || visited.len() > heap.max_allocations() {
+            if !visited.insert(id) || visited.len() > MAX_VISITED {
                 complete = false;
                 continue;
             }

@@ -42,11 +42,6 @@ impl Heap {
         Ok(Self { tree, user_root })
     }
 
-    /// Upper bound of the number of allocations: the identifiers that exist.
-    pub(crate) fn max_allocations(&self) -> usize {
-        self.tree.len().saturating_mul(2048)
-    }
-
     /// The allocation `id` (an HID, [MS-PST] 2.3.1.1).
     pub(crate) fn get<R: Read + Seek>(&self, database: &mut Database<R>, id: u32) -> Result<BlockData> {
         let place = || format!("heap allocation {id:#x}");

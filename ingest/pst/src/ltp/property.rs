@@ -19,6 +19,8 @@ pub(crate) struct PropertyContext {
     pub(crate) code_page: u32,
 }
 
+/// There are no more identifiers than this.
+const MAX_RECORDS: usize = 1 << 16;
 const MESSAGE_CODE_PAGE: u16 = 0x3ffd;
 const INTERNET_CODE_PAGE: u16 = 0x3fde;
 const MESSAGE_LOCALE: u16 = 0x3ff1;
@@ -29,7 +31,11 @@ impl PropertyContext {
         let heap = Heap::open(database, node.data, Client::PropertyContext)?;
         let tree = TreeOnHeap::open(database, &heap, heap.user_root, (2, 6))?;
         let mut records = Vec::new();
-        tree.for_each(database, &heap, |record| records.extend(PropertyRecord::parse(record)));
+        tree.for_each(database, &heap, |record| {
+            if records.len() < MAX_RECORDS {
+                records.extend(PropertyRecord::parse(record));
+            }
+        });
         // Stable, so that of a doubled identifier the first stands.
         records.sort_by_key(|record| record.id);
         records.dedup_by_key(|record| record.id);
@@ -135,9 +141,13 @@ pub(crate) fn resolve<R: Read + Seek>(
         return Ok(BlockData::new(Vec::new()));
     }
     if is_in_heap(place) {
-        return heap.get(database, place);
+        let data = heap.get(database, place)?;
+        database.spend(data.len())?;
+        return Ok(data);
     }
     let node = database.subnode(subnodes, place)?;
-    let limit = database.options.max_property_bytes;
-    database.read_all(node.data, limit).map_err(|error| error.within(format!("subnode {place:#x}")))
+    let limit = database.options.max_property_bytes.min(database.value_bytes_left());
+    let data = database.read_all(node.data, limit).map_err(|error| error.within(format!("subnode {place:#x}")))?;
+    database.spend(data.len())?;
+    Ok(data)
 }

@@ -42,6 +42,9 @@ pub(crate) struct Table {
     pub(crate) code_page: u32,
 }
 
+/// Rows of one table that are read; messages beyond are found by the node B-tree all the same.
+const MAX_ROWS: usize = 4_000_000;
+
 /// One row's bytes.
 pub(crate) struct Row(BlockData);
 
@@ -103,7 +106,7 @@ impl Table {
         let wide = database.wide();
         // Every row takes its bytes of the file, however often a crafted one lists the same block.
         let in_file = usize::try_from(database.file_bytes()).unwrap_or(usize::MAX) / self.row_bytes;
-        let capacity = self.capacity().min(in_file);
+        let capacity = self.capacity().min(in_file).min(MAX_ROWS);
         let mut index = Vec::new();
         let read = TreeOnHeap::open(database, &self.heap, id, (4, if wide { 4 } else { 2 })).map(|tree| {
             tree.for_each(database, &self.heap, |record| {

@@ -157,16 +157,22 @@ fn trimmed(mut text: String) -> String {
     text
 }
 
+/// Values of one multi-valued property.
+const MAX_VALUES: usize = 100_000;
+
 /// [MS-PST] 2.3.3.4.1 (fixed size: packed) and 2.3.3.4.2 (variable size: a count and offsets, then the values).
 fn multiple(kind: u16, data: &[u8], code_page: u32) -> Option<Vec<PropertyValue>> {
     if let Some(size) = fixed_bytes(kind) {
+        if data.len() / size > MAX_VALUES {
+            return None;
+        }
         return data.chunks_exact(size).map(|value| decode(kind, value, code_page)).collect();
     }
     if data.is_empty() {
         return Some(Vec::new());
     }
     let count = u32_at(data, 0)? as usize;
-    if count > data.len() / 4 {
+    if count > data.len() / 4 || count > MAX_VALUES {
         return None;
     }
     let offset = |index: usize| -> Option<usize> {

@@ -43,6 +43,8 @@ pub(crate) struct Database<R> {
     file_problems: Vec<Problem>,
     pending: Vec<Problem>,
     work_bytes: u64,
+    /// What the values of the item being read may still add up to.
+    value_bytes_left: u64,
 }
 
 impl<R: Read + Seek> Database<R> {
@@ -64,7 +66,9 @@ impl<R: Read + Seek> Database<R> {
             file_problems: Vec::new(),
             pending: Vec::new(),
             work_bytes: 0,
+            value_bytes_left: 0,
         };
+        database.begin_item();
         database.check_header()?;
         Ok(database)
     }
@@ -117,6 +121,23 @@ impl<R: Read + Seek> Database<R> {
     /// Bytes of pages and blocks fetched and checked so far: a measure of work that no clock disturbs.
     pub(crate) fn work_bytes(&self) -> u64 {
         self.work_bytes
+    }
+
+    /// Starts the account of values for another item (or folder, or row).
+    pub(crate) fn begin_item(&mut self) {
+        self.value_bytes_left = self.options.max_property_bytes.saturating_mul(2);
+    }
+
+    /// What the values of the item being read may still add up to.
+    pub(crate) fn value_bytes_left(&self) -> u64 {
+        self.value_bytes_left
+    }
+
+    /// Counts a value: many properties of a crafted item can refer to the same bytes.
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<()> {
+        let left = self.value_bytes_left.checked_sub(bytes as u64);
+        self.value_bytes_left = left.ok_or_else(|| PstError::limit("value", "the item holds more than the limit"))?;
+        Ok(())
     }
 
     /// The node with this identifier.
