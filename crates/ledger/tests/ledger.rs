@@ -231,6 +231,31 @@ fn a_unit_is_pending_until_it_is_confirmed_and_stale_when_its_message_is_gone() 
 }
 
 #[test]
+fn losses_inside_an_item_are_listed_and_counted_and_go_with_it() {
+    let (_folder, ledger) = open();
+    let a = mailbox("a", "1");
+    ledger.begin_read(&tenant(), &a).unwrap();
+    let message = message("x");
+    let lost: Vec<Skipped> =
+        (0..150).map(|n| Skipped { place: format!("part {n}"), reason: "damaged".to_owned() }).collect();
+    let item = ItemRecord {
+        position: 0,
+        folder: "",
+        place: "0",
+        in_sent_folder: true,
+        outcome: ItemOutcome::Read { message: &message, thread_entry: Vec::new() },
+        losses: &lost,
+    };
+    let counts = ledger.record_items(&tenant(), &a.id, &[item]).unwrap();
+    assert_eq!((counts.stored, counts.salvaged), (1, 1));
+    assert_eq!(status_of(&ledger, "a").salvaged, 1);
+    assert_eq!(ledger.losses(&tenant(), None, 0, 1000).unwrap(), lost[..100], "a hundred are listed");
+    assert_eq!(ledger.losses(&tenant(), Some(&a.id), 99, 1000).unwrap(), lost[99..100]);
+    ledger.erase_messages(&tenant(), &[message.id]).unwrap();
+    assert_eq!(ledger.losses(&tenant(), None, 0, 1000).unwrap(), []);
+}
+
+#[test]
 fn tenants_never_meet() {
     let (_folder, ledger) = open();
     let other = TenantId::new("other").unwrap();

@@ -19,6 +19,9 @@ use crate::record::{Draft, Drafter, pool_of, record_id};
 /// How many ids are fetched from the ledger at once.
 const PAGE: u32 = 1000;
 
+/// Bytes of text after which a window is passed on even if it could take more records.
+const WINDOW_BYTES: usize = 4 << 20;
+
 /// How many units are deleted from the store at once.
 const DELETE_PAGE: u32 = 1000;
 
@@ -27,11 +30,13 @@ struct Window {
     pool: Pool,
     units: Vec<Unit>,
     drafts: Vec<Draft>,
+    /// Of text in the drafts.
+    bytes: usize,
 }
 
 impl Window {
     fn new(pool: Pool) -> Self {
-        Self { pool, units: Vec::new(), drafts: Vec::new() }
+        Self { pool, units: Vec::new(), drafts: Vec::new(), bytes: 0 }
     }
 }
 
@@ -163,8 +168,10 @@ impl Job {
     /// Adds a unit, whole, and passes the window on when it is full. Returns whether to go on.
     fn add_unit(&self, window: &mut Window, unit: Unit, drafts: Vec<Draft>, to_model: &SyncSender<Window>) -> bool {
         window.units.push(Unit { records: u32::try_from(drafts.len()).unwrap_or(u32::MAX), ..unit });
+        window.bytes += drafts.iter().map(Draft::bytes).sum::<usize>();
         window.drafts.extend(drafts);
-        if window.drafts.len() >= self.config.window_records || window.units.len() >= self.config.window_records {
+        let records = self.config.window_records;
+        if window.drafts.len() >= records || window.units.len() >= records || window.bytes >= WINDOW_BYTES {
             let full = std::mem::replace(window, Window::new(window.pool));
             if to_model.send(full).is_err() {
                 return false;
@@ -216,7 +223,7 @@ impl Job {
     /// Third stage: announces, writes, confirms.
     fn store_all(&self, windows: Receiver<Window>) -> Result<u64, IngestError> {
         let mut written = 0;
-        for Window { pool, units, drafts } in windows {
+        for Window { pool, units, drafts, .. } in windows {
             if units.is_empty() {
                 continue;
             }

@@ -21,7 +21,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Pipeline {
     /// What was ingested, from where, with which outcome.
     pub ledger: Arc<Ledger>,
-    /// The index. One index version per store: where the version changes, everything is written anew.
+    /// The index. Where the index version changes, everything is written anew, and what the old version left in this store is
+    /// deleted at the end; a store that keeps a place per embedding model drops the old place itself.
     pub store: Arc<dyn VectorStore>,
     /// The embedding model; without one, records are found by their words alone.
     pub embedder: Option<Arc<dyn Embedder>>,

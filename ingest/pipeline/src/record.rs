@@ -30,6 +30,14 @@ pub(crate) struct Draft {
     pub(crate) tokens: usize,
 }
 
+impl Draft {
+    /// How much text it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let reply = self.record.reply.as_ref().map_or(0, |reply| reply.text.len());
+        self.record.text.len() + self.passage.len() + reply
+    }
+}
+
 /// The id of a record: what it is made of and which of its unit's records it is.
 pub(crate) fn record_id(message: &MessageId, reply: Option<&MessageId>, ordinal: usize) -> RecordId {
     let pool = pool_of(reply);

@@ -113,5 +113,7 @@ fn stamp(direction: Direction, mailboxes: &[(MailboxId, bool)]) -> String {
         hasher.update(",");
         hasher.update(mailbox.as_str());
     }
-    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digest = hasher.finalize();
+    let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(first))
 }

@@ -181,7 +181,7 @@ impl Embedder for HashEmbedder {
         assert_eq!(role, Role::Passage);
         self.fuse.pass("embed");
         let one = |text: &&str| {
-            let mut vector = vec![0.01_f32; Self::DIMS];
+            let mut vector = [0.01_f32; Self::DIMS];
             for span in words(text) {
                 let word =
                     span.of(text).unwrap().bytes().fold(7_usize, |hash, byte| hash * 31 % 65_521 + usize::from(byte));
