@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rejoinder_pst::{Folder, OpenOptions, PstFile, Status, inspect};
+use rejoinder_pst::{Folder, OpenOptions, PstFile, Status, inspect, inspect_file};
 
 /// The file whose header is half-written: its checksum differs and the block B-tree is not where it says.
 const BROKEN_HEADER: &str = "aspose-net__AddingBulkMessagesWithImprovedPerformance.pst";
@@ -102,8 +102,38 @@ fn no_real_file_costs_more_work_than_a_few_times_its_size() {
     for truth in truths(&folder).into_iter().filter(|truth| truth.file != BROKEN_HEADER) {
         let path = folder.join("files").join(&truth.file);
         let mut file = PstFile::open(&path).expect("opens");
-        rejoinder_pst::inspect_file(&mut file);
+        inspect_file(&mut file);
         let (work, size) = (file.work_bytes(), file.file_bytes());
         assert!(work <= 8 * size, "{}: {work} bytes of work for {size} bytes", truth.file);
+    }
+}
+
+/// Real structure, damaged where no checksum is asked: what a writer made for tests would not have thought of.
+#[test]
+fn damaged_real_files_end_without_a_panic() {
+    let Some(folder) = corpus() else { return };
+    let options = || OpenOptions { verify_crc: false, max_property_bytes: 1 << 20, ..OpenOptions::default() };
+    let mut state = 23_u64;
+    let mut random = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    };
+    for truth in truths(&folder) {
+        let bytes = std::fs::read(folder.join("files").join(&truth.file)).expect("the file");
+        if bytes.len() > 300_000 {
+            continue;
+        }
+        let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes.get(*at).is_some_and(|byte| *byte != 0)).collect();
+        for _ in 0..40 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=random(40) {
+                let at = used[random(used.len())];
+                damaged[at] = random(256) as u8;
+            }
+            if let Ok(mut file) = PstFile::from_reader(std::io::Cursor::new(damaged.as_slice()), options()) {
+                inspect_file(&mut file);
+                assert!(file.work_bytes() <= 16 * bytes.len() as u64 + (256 << 20), "{}", truth.file);
+            }
+        }
     }
 }
