@@ -60,7 +60,7 @@ pub struct SearchResult {
     pub text: String,
     /// First code point in the message's body text.
     pub start: usize,
-    /// One past the last code point.
+    /// One past the last code point; `start` where the message was found by its subject and `text` is that.
     pub end: usize,
     /// Fused score, 0 to 1, comparable within one search only.
     pub score: f32,
@@ -105,7 +105,9 @@ impl Assist {
         for hit in self.store.search(tenant, &search).await? {
             let record = hit.record;
             let Some(message) = self.messages.message(tenant, &record.message_id)? else { continue };
-            let there = record.span.of(&message.body.text).is_some_and(|words| words.trim() == record.text.trim());
+            // A message without text of its own is found by its subject, at the empty span.
+            let words = record.span.of(&message.body.text).filter(|_| !record.span.is_empty());
+            let there = words.unwrap_or(&message.subject).trim() == record.text.trim();
             let Some((start, end)) = record.span.in_chars(&message.body.text).filter(|_| there) else { continue };
             let mailboxes = self.messages.mailboxes_of(tenant, &record.message_id)?;
             let allowed = mailboxes.iter().find(|(mailbox, _)| request.filter.mailboxes.contains(mailbox));

@@ -450,7 +450,7 @@ fn facts_as_text(found: &mut Found<'_>, rule: &TextRule) {
             (FactKind::Link, Class::Uri) if quote.contains("://") => found.add_text(rule, fact.span, quote, 1.0),
             (FactKind::Iban(iban), Class::Iban) => found.add_text(rule, fact.span, iban, 1.0),
             (FactKind::Email, Class::Email) | (FactKind::Amount(_), Class::Amount) => {
-                found.add_text(rule, fact.span, quote, 1.0)
+                found.add_text(rule, fact.span, quote, 1.0);
             }
             (FactKind::Identifier, Class::Identifier) if quote.chars().count() > 2 => {
                 found.add_text(rule, fact.span, quote.trim_start_matches('#'), 1.0);

@@ -20,7 +20,7 @@ mod tests;
 
 use std::time::Instant;
 
-use rejoinder_domain::{Address, ErrorKind, Message, Span, TenantId};
+use rejoinder_domain::{Address, ErrorKind, Message, Record, Span, TenantId};
 
 use crate::ticket::{ReadMessage, TicketDirection};
 use crate::{Assist, AssistError};
@@ -107,20 +107,10 @@ impl Assist {
         };
         let fitted = fit.apply(&exemplar.reply.text);
 
-        let mut claims = vec![
-            Claim {
-                message_id: &exemplar.reply.message_id,
-                text: &exemplar.reply.text,
-                span: None,
-                score: exemplar.similarity,
-            },
-            Claim {
-                message_id: &exemplar.record.message_id,
-                text: &exemplar.record.text,
-                span: Some(exemplar.record.span),
-                score: exemplar.similarity,
-            },
-        ];
+        let reply = &exemplar.reply;
+        let mut claims =
+            vec![Claim { message_id: &reply.message_id, text: &reply.text, span: None, score: exemplar.similarity }];
+        claims.extend(record_claim(&exemplar.record, exemplar.similarity));
         claims.extend(passage_claims(case.found));
         let verified = messages.verify(&claims, &case.request.retrieval.mailboxes)?;
         let mut addressed = case.addresses_model.clone();
@@ -267,12 +257,13 @@ fn name_from_address(email: &str) -> String {
 
 /// The passages that were found, to be quoted.
 fn passage_claims(found: &Found) -> Vec<Claim<'_>> {
-    let claim = |(record, similarity): &'_ (rejoinder_domain::Record, f32)| (record.span, *similarity);
-    let to_claim = |passage| {
-        let (span, score) = claim(passage);
-        Claim { message_id: &passage.0.message_id, text: &passage.0.text, span: Some(span), score }
-    };
-    found.passages.iter().map(to_claim).collect()
+    found.passages.iter().filter_map(|(record, similarity)| record_claim(record, *similarity)).collect()
+}
+
+/// What a record says, to be quoted; `None` for one that stands for a subject, which is no part of a body.
+fn record_claim(record: &Record, score: f32) -> Option<Claim<'_>> {
+    let claim = Claim { message_id: &record.message_id, text: &record.text, span: Some(record.span), score };
+    (!record.span.is_empty()).then_some(claim)
 }
 
 fn note_address(notes: &mut Vec<String>, place: &str, signs: &[injection::ModelAddress]) {
