@@ -37,6 +37,8 @@ pub struct Items {
 const MAX_PROBLEMS: usize = 10_000;
 /// Different message classes that are told apart in one folder.
 const MAX_CLASSES: usize = 4096;
+/// [MS-OXCMSG] 2.2.1.3 allows 255 characters.
+const MAX_CLASS_BYTES: usize = 1024;
 
 impl Items {
     /// How many items the folder holds.
@@ -140,7 +142,7 @@ impl Items {
         if let Some(number) = numbers.get(class) {
             return Some(*number);
         }
-        if self.classes.len() >= MAX_CLASSES {
+        if self.classes.len() >= MAX_CLASSES || class.len() > MAX_CLASS_BYTES {
             return None;
         }
         self.classes.push(Arc::from(class));
@@ -155,7 +157,7 @@ impl Iterator for Items {
 
     fn next(&mut self) -> Option<Self::Item> {
         let position = self.position;
-        self.position += 1;
+        self.position = position.saturating_add(1);
         if let Some((node_id, class)) = self.entries.get(position) {
             let message_class = (*class as usize).checked_sub(1).and_then(|class| self.classes.get(class).cloned());
             return Some(Ok(ItemRef { node_id: *node_id, position, message_class }));

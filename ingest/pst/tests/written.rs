@@ -357,6 +357,7 @@ fn listing_can_be_resumed_and_holds_what_the_table_forgot() {
     assert_eq!(file.read_item(listed[3000].node_id).unwrap().subject, "Forgotten");
     let resumed: Vec<_> = items.clone().starting_after(listed[1500].node_id).filter_map(Result::ok).collect();
     assert_eq!(resumed, listed[1501..]);
+    assert_eq!(items.clone().starting_at(usize::MAX).count(), 0);
     assert_eq!(items.starting_at(2990).filter_map(Result::ok).count(), 11);
 }
 
