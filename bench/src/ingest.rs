@@ -14,7 +14,7 @@ const BYTES: u64 = 8 << 20;
 /// Ingests and prints the account of the time.
 pub(crate) fn run(work_dir: &Path) -> anyhow::Result<()> {
     let file = work_dir.join("ingest.pst");
-    mailbox(&file, &GenerateOptions { bytes: BYTES, ..GenerateOptions::default() })?;
+    mailbox(&file, GenerateOptions { bytes: BYTES, ..GenerateOptions::default() })?;
     let data = tempfile::tempdir_in(work_dir)?;
     let tenant = TenantId::new("bench")?;
     let config = Config::new(tenant.clone(), data.path());

@@ -45,7 +45,13 @@ fn run(name: &str, json: bool) -> anyhow::Result<()> {
     match name {
         "pst" => pst::run(&pst::Options { bytes: 1 << 30, work_dir: work_dir()?, json }),
         "embedding" => embedding::run(&embedding::Options::default()),
-        "retrieval" => retrieval::run(&retrieval::Options { corpus: corpus()?, embedder: embedder()? }),
+        "retrieval" => retrieval::run(&retrieval::Options {
+            folder: corpus()?.join("retrieval-fiqa"),
+            split: "dev".to_owned(),
+            embedder: embedder()?.as_ref(),
+            cache: Some(work_dir()?),
+            weights: vec![0.6, 0.7, 0.8],
+        }),
         "calibration" => calibration::run(&corpus()?, embedder()?.as_ref()),
         "ingest" => ingest::run(&work_dir()?),
         _ => bail!("not a benchmark"),
@@ -61,11 +67,13 @@ fn work_dir() -> anyhow::Result<PathBuf> {
 }
 
 fn corpus() -> anyhow::Result<PathBuf> {
-    std::env::var_os("REJOINDER_CORPUS").map(PathBuf::from).context("REJOINDER_CORPUS does not name the folder of corpora")
+    std::env::var_os("REJOINDER_CORPUS")
+        .map(PathBuf::from)
+        .context("REJOINDER_CORPUS does not name the folder of corpora")
 }
 
 fn embedder() -> anyhow::Result<Arc<CandleEmbedder>> {
     let manifest = Manifest::embedded()?;
     let files = ModelStore::of_user().locate(manifest.get("all-MiniLM-L6-v2")?)?;
-    Ok(Arc::new(CandleEmbedder::load(&files, EmbedderOptions::default())?))
+    Ok(Arc::new(CandleEmbedder::load(&files, &EmbedderOptions::default())?))
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 /// What to measure.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The file's length in bytes; it is generated where it is not there yet.
     pub bytes: u64,
     /// Where the file is kept for the next run, and where `readpst` writes.
@@ -28,7 +28,7 @@ pub struct Options {
 
 /// One reader's result.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Wall time of the better run, in seconds.
     pub seconds: f64,
     /// Millions of bytes of the file per second.
@@ -39,7 +39,7 @@ pub struct Measured {
 
 /// Both results on one file.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The file's length.
     pub file_bytes: u64,
     /// What our reader found.
@@ -54,7 +54,7 @@ pub struct Report {
 
 /// What reading a file found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
+pub(crate) struct Found {
     /// Folders.
     pub folders: u64,
     /// Items, without embedded ones.
@@ -82,7 +82,7 @@ const PROMISED_RSS: u64 = 64 << 20;
 
 /// Does the child's work if this process was started as the child. `main` calls this before it looks at its arguments, and
 /// ends when it gives `Some`.
-pub fn run_as_child() -> Option<Result<()>> {
+pub(crate) fn run_as_child() -> Option<Result<()>> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != OsStr::new(CHILD_ARGUMENT) {
         return None;
@@ -92,7 +92,7 @@ pub fn run_as_child() -> Option<Result<()>> {
 }
 
 /// Generates the file if need be, lets both readers read it and prints the result.
-pub fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let report = measure(options)?;
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -118,7 +118,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// Measures both readers.
-pub fn measure(options: &Options) -> Result<Report> {
+pub(crate) fn measure(options: &Options) -> Result<Report> {
     std::fs::create_dir_all(&options.work_dir)?;
     let path = generated_file(options)?;
     let file_bytes = std::fs::metadata(&path)?.len();

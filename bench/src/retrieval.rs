@@ -23,7 +23,7 @@ const TEXTS_PER_BATCH: usize = 64;
 const RECORDS_PER_UPSERT: usize = 256;
 
 /// What to evaluate.
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// The folder with `corpus.jsonl.zst`, `queries.<split>.jsonl.zst` and `qrels.<split>.tsv`.
     pub folder: PathBuf,
     /// `dev`, or `train` for tuning.
@@ -52,7 +52,7 @@ struct Figures {
 }
 
 /// Evaluates and prints one line per way of ranking.
-pub fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(evaluate(options))
 }

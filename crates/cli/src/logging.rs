@@ -1,5 +1,7 @@
 //! The log: standard error, quiet by default, ids only.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Global;
@@ -12,7 +14,11 @@ pub(crate) fn start(global: &Global) {
         _ => "info,rejoinder=trace,rejoinder_server=trace,rejoinder_pipeline=trace,rejoinder_store=trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
     if global.log_json {
         builder.json().init();
     } else {

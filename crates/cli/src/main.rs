@@ -38,6 +38,10 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     }
     let settings = settings::load(&cli.global)?;
     let json = cli.global.json;
+    // A download blocks and drives a runtime of its own.
+    if let Command::Models { command } = &cli.command {
+        return commands::models::run(&settings, command, json);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &cli.command {
@@ -50,9 +54,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             Command::Search { query, limit } => commands::answer::search(settings, query, *limit, json).await,
             Command::Messages => commands::messages::run(settings, json).await,
             Command::Status { skipped } => commands::status::run(settings, *skipped, json).await,
-            Command::Models { command } => commands::models::run(&settings, command, json).await,
             Command::Config { .. } => commands::config::check(&settings, json),
-            Command::Inspect { .. } | Command::Show { .. } => Ok(Outcome::Complete),
+            Command::Inspect { .. } | Command::Show { .. } | Command::Models { .. } => Ok(Outcome::Complete),
         }
     })
 }

@@ -24,8 +24,8 @@ pub(crate) struct Settings {
 pub(crate) fn load(global: &Global) -> anyhow::Result<Settings> {
     let mut settings = match &global.config {
         Some(path) => {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the configuration {}", path.display()))?;
             parse(&text).with_context(|| format!("in {}", path.display()))?
         }
         None => parse(DEFAULT).context("in the shipped configuration")?,

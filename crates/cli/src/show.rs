@@ -213,7 +213,8 @@ mod tests {
         let text = render(&attributes).unwrap();
         assert!(text.contains("/amount") && text.contains("EUR 12,50") && text.contains("no evidence for: /iban"));
         assert_eq!(render(&json!({"data": []})).unwrap(), "nothing found\n");
-        let ticket = json!({"ticket": {"id": "T-1", "subject": "Hi", "messages": [{"direction": "inbound", "text": "a\nb"}]}});
+        let ticket =
+            json!({"ticket": {"id": "T-1", "subject": "Hi", "messages": [{"direction": "inbound", "text": "a\nb"}]}});
         assert!(render(&ticket).unwrap().contains("    a\n    b"));
         assert!(render(&json!({"else": 1})).is_err());
     }

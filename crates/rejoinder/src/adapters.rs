@@ -63,6 +63,7 @@ impl QueryEmbedder for BlockingEmbedder {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             embedder.embed(&texts, role)
         });
-        work.await.map_err(|error| SeamError::new(ErrorKind::Internal, "the embedding thread failed").caused_by(error))?
+        work.await
+            .map_err(|error| SeamError::new(ErrorKind::Internal, "the embedding thread failed").caused_by(error))?
     }
 }

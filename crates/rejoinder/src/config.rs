@@ -54,6 +54,8 @@ pub struct ModelsConfig {
     pub engine: Engine,
     /// Folder of the weights; the user's cache folder if not set.
     pub dir: Option<PathBuf>,
+    /// The model as ONNX, for `fastembed`; `model.onnx` beside the weights if not set.
+    pub onnx: Option<PathBuf>,
     /// Threads that embed, each on texts of its own; all cores if not set.
     pub workers: Option<usize>,
     /// Start without embeddings when the weights are not there (and say so) instead of failing.
@@ -77,6 +79,7 @@ impl Default for ModelsConfig {
             embedder: "all-MiniLM-L6-v2".to_owned(),
             engine: Engine::Candle,
             dir: None,
+            onnx: None,
             workers: None,
             optional: true,
         }

@@ -1,11 +1,10 @@
 //! Which embedder runs: the one place that knows the model crates' types.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rejoinder_domain::{Embedder, ErrorKind, SeamError};
-use rejoinder_models::manifest::{Manifest, ModelEntry};
-use rejoinder_models::store::ModelStore;
-use rejoinder_models::{CandleEmbedder, EmbedderOptions};
+use rejoinder_models::{CandleEmbedder, EmbedderOptions, Manifest, ModelEntry, ModelFiles, ModelStore};
 
 use crate::Error;
 use crate::config::{Engine, ModelsConfig};
@@ -31,7 +30,7 @@ impl LoadedEmbedder {
 }
 
 /// The folder of weights that the configuration names, or the user's.
-pub(crate) fn model_store(config: &ModelsConfig) -> ModelStore {
+pub fn model_store(config: &ModelsConfig) -> ModelStore {
     config.dir.as_ref().map_or_else(ModelStore::of_user, ModelStore::new)
 }
 
@@ -53,25 +52,26 @@ pub(crate) fn load(config: &ModelsConfig) -> Result<LoadedEmbedder, Error> {
 
 fn load_entry(config: &ModelsConfig, entry: &ModelEntry) -> Result<Arc<dyn Embedder>, SeamError> {
     let files = model_store(config).locate(entry)?;
+    let mut options = EmbedderOptions::default();
+    if let Some(workers) = config.workers {
+        options.workers = workers;
+    }
     match config.engine {
-        Engine::Candle => {
-            let mut options = EmbedderOptions::default();
-            if let Some(workers) = config.workers {
-                options.workers = workers;
-            }
-            Ok(Arc::new(CandleEmbedder::load(&files, options)?))
+        Engine::Candle => Ok(Arc::new(CandleEmbedder::load(&files, &options)?)),
+        Engine::Fastembed => {
+            let onnx = config.onnx.clone().unwrap_or_else(|| files.path("model.onnx"));
+            fastembed(&files, &onnx, &options)
         }
-        Engine::Fastembed => fastembed(&files),
     }
 }
 
 #[cfg(feature = "fastembed")]
-fn fastembed(files: &rejoinder_models::store::ModelFiles) -> Result<Arc<dyn Embedder>, SeamError> {
-    Ok(Arc::new(rejoinder_models::FastEmbedEmbedder::load(files)?))
+fn fastembed(files: &ModelFiles, onnx: &Path, options: &EmbedderOptions) -> Result<Arc<dyn Embedder>, SeamError> {
+    Ok(Arc::new(rejoinder_models::FastEmbedEmbedder::load(files, onnx, options)?))
 }
 
 #[cfg(not(feature = "fastembed"))]
-fn fastembed(_files: &rejoinder_models::store::ModelFiles) -> Result<Arc<dyn Embedder>, SeamError> {
+fn fastembed(_files: &ModelFiles, _onnx: &Path, _options: &EmbedderOptions) -> Result<Arc<dyn Embedder>, SeamError> {
     let message = "engine = \"fastembed\" needs a build with `--features fastembed`";
     Err(SeamError::new(ErrorKind::Invalid, message))
 }

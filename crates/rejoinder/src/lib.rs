@@ -36,13 +36,15 @@ mod engine;
 mod rejoinder;
 
 pub use crate::config::{Config, Engine, ModelsConfig, OwnershipConfig};
+pub use crate::engine::model_store;
 pub use crate::error::Error;
 pub use crate::inspect::{Inspection, inspect};
 pub use crate::rejoinder::{Extracted, Rejoinder, Status, Suggested, ThreadedMessage};
 
 pub use rejoinder_assist as assist;
 pub use rejoinder_domain::{
-    Attachment, Direction, ErrorKind, Filter, ItemKind, MailboxId, Message, MessageId, SegmentKind, Skipped, TenantId, ThreadId,
+    Attachment, Direction, ErrorKind, Filter, ItemKind, MailboxId, Message, MessageId, SegmentKind, Skipped, TenantId,
+    ThreadId,
 };
 pub use rejoinder_ledger::{MailboxStatus, Totals};
 pub use rejoinder_models as models;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rejoinder_assist::{
-    Assist, AssistParts, ExtractAnswer, ExtractRequest, MessageLookup, QueryEmbedder, SearchRequest, SearchResult, SuggestAnswer,
-    SuggestRequest, TextCleaner,
+    Assist, AssistParts, ExtractAnswer, ExtractRequest, MessageLookup, QueryEmbedder, SearchRequest, SearchResult,
+    SuggestAnswer, SuggestRequest, TextCleaner,
 };
 use rejoinder_domain::{ErrorKind, Message, MessageId, SeamError, TenantId, ThreadId, VectorStore};
 use rejoinder_ledger::{Ledger, MailboxStatus, Totals};
 use rejoinder_pipeline::{IngestReport, Observer, Pipeline};
 use rejoinder_store::{EmbeddingSpace, LanceStore, StoreConfig};
 
+use crate::Error;
 use crate::adapters::{BlockingEmbedder, LedgerMessages, MailCleaner};
 use crate::config::Config;
 use crate::engine::{self, LoadedEmbedder};
-use crate::Error;
 
 /// Mail in, suggested replies with citations out. Cheap to clone; all clones are the same object.
 #[derive(Clone)]
@@ -84,16 +84,15 @@ impl Rejoinder {
     /// was made with an embedder is refused then, since half of it would be silent.
     pub async fn open(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        std::fs::create_dir_all(&config.data_dir)
-            .map_err(|error| Error::DataFolder(config.data_dir.clone(), error))?;
+        std::fs::create_dir_all(&config.data_dir).map_err(|error| Error::DataFolder(config.data_dir.clone(), error))?;
         let (models, ledger_path) = (config.models.clone(), config.ledger_path());
-        let opened = tokio::task::spawn_blocking(move || {
-            Ok::<_, Error>((Ledger::open(ledger_path)?, engine::load(&models)?))
-        });
+        let opened =
+            tokio::task::spawn_blocking(move || Ok::<_, Error>((Ledger::open(ledger_path)?, engine::load(&models)?)));
         let (ledger, embedder) = opened.await.map_err(Error::Worker)??;
         let ledger = Arc::new(ledger);
         let running = embedder.embedder();
-        let space = running.as_ref().map(|embedder| EmbeddingSpace { id: embedder.id().to_owned(), dims: embedder.dims() });
+        let space =
+            running.as_ref().map(|embedder| EmbeddingSpace { id: embedder.id().to_owned(), dims: embedder.dims() });
         let lance = Arc::new(LanceStore::open(StoreConfig::new(config.store_path(), space)).await?);
         let store: Arc<dyn VectorStore> = Arc::clone(&lance) as Arc<dyn VectorStore>;
         let pipeline = Pipeline {
@@ -183,12 +182,7 @@ impl Rejoinder {
     }
 
     /// A page of the items that could not be read.
-    pub fn skipped(
-        &self,
-        tenant: &TenantId,
-        offset: u64,
-        limit: u32,
-    ) -> Result<Vec<rejoinder_domain::Skipped>, Error> {
+    pub fn skipped(&self, tenant: &TenantId, offset: u64, limit: u32) -> Result<Vec<rejoinder_domain::Skipped>, Error> {
         Ok(self.parts.ledger.skipped(tenant, None, offset, limit)?)
     }
 

@@ -42,7 +42,9 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let pending = status.mailboxes.iter().map(|mailbox| mailbox.pending).sum();
     let mut notes = Vec::new();
     if status.embedder_missing.is_some() {
-        notes.push("embedding weights are missing: mail is found by its words only; run `rejoinder models pull`".to_owned());
+        notes.push(
+            "embedding weights are missing: mail is found by its words only; run `rejoinder models pull`".to_owned(),
+        );
     }
     if status.totals.messages == 0 {
         notes.push("no mail is indexed yet; run `rejoinder ingest`".to_owned());

@@ -33,6 +33,7 @@ pub struct SuggestReplyRequest {
     #[serde(default)]
     max_tokens: Option<u32>,
     #[serde(default)]
+    #[expect(dead_code, reason = "read so that a misspelt policy is an error; every tier of this version is local")]
     egress: Option<egress::Egress>,
     #[serde(default)]
     stream: bool,

@@ -7,7 +7,8 @@ use crate::settings::Settings;
 
 /// The configuration was validated when it was loaded; this prints it.
 pub(crate) fn check(settings: &Settings, as_json: bool) -> anyhow::Result<Outcome> {
-    let file = settings.file.as_ref().map_or_else(|| "the shipped defaults".to_owned(), |path| path.display().to_string());
+    let file =
+        settings.file.as_ref().map_or_else(|| "the shipped defaults".to_owned(), |path| path.display().to_string());
     if as_json {
         let in_force = json!({
             "file": file,
