@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::mailboxes::{self, NAMES, Plan};
 use crate::state::{Site, State, account, tenant};
@@ -177,22 +177,25 @@ fn sigkill_at_any_time_ends_like_a_clean_run() {
     let clean_site = Site::open(clean_folder.path());
     clean_site.ingest(&mail.paths);
     let clean = clean_site.state();
-    let timed_folder = tempfile::tempdir().unwrap();
-    let started = Instant::now();
-    assert!(!dies(timed_folder.path(), &mail.paths, "none:0"));
-    let whole = started.elapsed();
+    // Later and later, until a child ends before it is killed: however slow the machine is, some die on their way.
+    let mut delay = Duration::from_millis(15);
     let mut killed = 0;
-    for part in 1..12_u32 {
+    loop {
         let folder = tempfile::tempdir().unwrap();
         let mut child = spawn(folder.path(), &mail.paths, "none:0");
-        std::thread::sleep(whole * part / 12);
-        killed += usize::from(child.try_wait().unwrap().is_none());
+        std::thread::sleep(delay);
+        let ended = child.try_wait().unwrap().is_some();
         // SIGKILL on Unix.
         child.kill().unwrap();
         child.wait().unwrap();
         let site = Site::open(folder.path());
         site.ingest(&mail.paths);
-        assert_same(&site.state(), &clean, &format!("killed after {part} of 12 parts of the time"));
+        assert_same(&site.state(), &clean, &format!("killed after {delay:?}"));
+        if ended {
+            break;
+        }
+        killed += 1;
+        delay = delay * 3 / 2;
     }
-    assert!(killed >= 4, "{killed} of 11 were killed before their end");
+    assert!(killed >= 2, "{killed} were killed before their end");
 }
