@@ -64,7 +64,7 @@ fn errors_are_problems_that_name_the_place() {
     let plain = ["-H", "content-type: text/plain", "--data-binary", "{}"];
     problem(&server.call("/v1/suggest-reply", &plain), 415, "unsupported_media_type");
 
-    let schema = json!({"text": "Amount EUR 5", "schema": {"type": "object", "properties": {"a": {"not": {}}}}});
+    let schema = json!({"text": "Amount EUR 5", "schema": {"type": "object", "properties": {"a": {"type": "string", "not": {}}}}});
     let schema = problem(&server.post("/v1/extract-attributes", &schema.to_string()), 422, "unsupported_schema");
     assert!(schema["detail"].as_str().unwrap().contains("not"), "{schema}");
     assert_eq!(schema["errors"][0]["pointer"], "/schema/properties/a");

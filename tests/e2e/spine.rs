@@ -94,9 +94,8 @@ fn the_conversations_of_the_sample_are_found() {
         }
         threads.extend(found);
     }
-    // Every conversation whole, and no two in one: as many threads as conversations, plus one for each part split off.
-    assert!(split.len() <= 1, "conversations that fell apart: {split:?}");
-    assert!(threads.len() >= conversations.len(), "two conversations were joined");
+    assert!(split.is_empty(), "conversations that fell apart: {split:?}");
+    assert_eq!(threads.len(), conversations.len(), "no two conversations are one thread");
 }
 
 #[test]
@@ -143,6 +142,7 @@ fn drafts_rest_on_the_right_conversation_and_unknown_topics_get_none() {
             }
         }
     }
+    println!("{wrong:#?}");
     assert!(wrong.len() <= 2, "{wrong:#?}");
 }
 
@@ -190,15 +190,14 @@ fn extracted_fields_have_evidence_in_the_text() {
                 continue;
             }
             assert_eq!(text.get(place("byte_start")..place("byte_end")), Some(quote), "{case}: {evidence}");
-            let by_code_point: String =
-                text.chars().skip(place("start")).take(place("end") - place("start")).collect();
+            let by_code_point: String = text.chars().skip(place("start")).take(place("end") - place("start")).collect();
             assert_eq!(by_code_point, quote, "{case}: {evidence}");
         }
         for key in ["amount", "currency", "invoice_number", "iban", "contact_email", "case_number", "order_number"] {
-            let wanted = &expected["attributes"][key];
-            if !wanted.is_null() {
-                assert_eq!(&answer["attributes"][key], wanted, "{case}: {key}: {answer}");
-            }
+            let (wanted, found) = (&expected["attributes"][key], &answer["attributes"][key]);
+            // 2148 and 2148.0 are one number in JSON.
+            let same = wanted == found || (wanted.is_number() && wanted.as_f64() == found.as_f64());
+            assert!(wanted.is_null() || same, "{case}: {key}: {answer}");
         }
     }
 }
@@ -207,9 +206,10 @@ fn extracted_fields_have_evidence_in_the_text() {
 fn the_command_line_prints_the_body_of_the_http_answer() {
     let folder = tempfile::tempdir().unwrap();
     let product = text_only(&folder);
-    let request: Value =
-        serde_json::from_str(&std::fs::read_to_string(repository().join("examples/requests/extract-attributes.json")).unwrap())
-            .unwrap();
+    let request: Value = serde_json::from_str(
+        &std::fs::read_to_string(repository().join("examples/requests/extract-attributes.json")).unwrap(),
+    )
+    .unwrap();
     let (schema, text) = (product.path("schema.json"), product.path("text.txt"));
     std::fs::write(&schema, request["schema"].to_string()).unwrap();
     std::fs::write(&text, request["text"].as_str().unwrap()).unwrap();
