@@ -10,22 +10,7 @@ use crate::batch::{Budget, plan};
 use crate::bert::{Bert, BertConfig, Workspace};
 use crate::store::sha256_of;
 use crate::tokens::TextTokenizer;
-use crate::{ModelError, ModelFiles};
-
-/// How an embedder shares the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmbedderOptions {
-    /// Threads that compute at once, over all callers; each runs whole batches alone. 0 means one per CPU.
-    pub workers: usize,
-    /// Most tokens that one worker computes at once. It bounds the memory of a worker's buffers: some 14 KB a token.
-    pub max_batch_tokens: usize,
-}
-
-impl Default for EmbedderOptions {
-    fn default() -> Self {
-        Self { workers: 0, max_batch_tokens: 512 }
-    }
-}
+use crate::{EmbedderOptions, ModelError, ModelFiles};
 
 /// Mean-pooled, L2-normalised sentence vectors of a BERT encoder such as all-MiniLM-L6-v2.
 ///
@@ -59,8 +44,6 @@ impl CandleEmbedder {
         }
         let bert = Bert::new(config, &weights)
             .map_err(|reason| ModelError::Format { path: files.path("model.safetensors"), reason })?;
-        let workers =
-            if options.workers == 0 { thread::available_parallelism().map_or(1, usize::from) } else { options.workers };
         // 16 hexadecimal digits tell any two sets of weights apart.
         let prefix = digest.get(..16).unwrap_or(&digest);
         Ok(Self {
@@ -69,7 +52,7 @@ impl CandleEmbedder {
             max_batch_tokens: options.max_batch_tokens.max(max_tokens),
             tokenizer,
             bert,
-            workspaces: WorkspacePool::new(workers),
+            workspaces: WorkspacePool::new(options.worker_count()),
         })
     }
 

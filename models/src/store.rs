@@ -187,7 +187,7 @@ pub(crate) fn sha256_of_file(path: &Path) -> std::io::Result<(u64, String)> {
 }
 
 /// SHA-256 of `bytes`, as lower-case hexadecimal digits.
-#[cfg(feature = "candle")]
+#[cfg(any(feature = "candle", feature = "fastembed"))]
 pub(crate) fn sha256_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }

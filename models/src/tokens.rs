@@ -29,10 +29,14 @@ impl TextTokenizer {
         Ok(Self { tokenizer, max_tokens })
     }
 
+    /// The beginning of `text` that is read for embedding.
+    pub(crate) fn bounded<'a>(&self, text: &'a str) -> &'a str {
+        text.get(..text.floor_char_boundary(self.max_tokens * BYTES_PER_TOKEN)).unwrap_or(text)
+    }
+
     /// Token numbers with special tokens, cut to the longest input; the last special token is kept.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, SeamError> {
-        let text = text.get(..text.floor_char_boundary(self.max_tokens * BYTES_PER_TOKEN)).unwrap_or(text);
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(failed)?;
+        let encoding = self.tokenizer.encode_fast(self.bounded(text), true).map_err(failed)?;
         let mut tokens = encoding.get_ids().to_vec();
         if tokens.len() > self.max_tokens {
             let last = tokens.last().copied();

@@ -3,6 +3,8 @@
 //! Scores are kept transposed, one row per key and one column per query: the softmax then runs down registers without
 //! any sum across lanes, and the weights come out in the layout that the product with the values reads.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use super::buffer::AlignedBuffer;
@@ -118,19 +120,15 @@ fn attend<S: Simd, const KEY_ROWS: usize, const VALUE_ROWS: usize>(
         for (block, out) in
             values.chunks_exact(VALUE_ROWS * length).zip(mixed.chunks_exact_mut(VALUE_ROWS * panel_width))
         {
-            let tile = product::<S, VALUE_ROWS>(simd, block, weights, zero);
+            let mut tile = product::<S, VALUE_ROWS>(simd, block, weights, zero);
             let [first, second] = inverse;
-            let tile = tile.map(|[a, b]| [simd.mul_f32s(a, first), simd.mul_f32s(b, second)]);
+            for row in &mut tile {
+                let [a, b] = *row;
+                *row = [simd.mul_f32s(a, first), simd.mul_f32s(b, second)];
+            }
             store(simd, tile, Place { offset: 0, stride: panel_width, columns: panel_width }, out);
         }
-        for (query, row) in target.chunks_mut(hidden).enumerate() {
-            let Some(out) = row.get_mut(offset..offset + head_width) else { return };
-            for (value, column) in out.iter_mut().zip(mixed.chunks_exact(panel_width)) {
-                if let Some(mixed) = column.get(query) {
-                    *value = *mixed;
-                }
-            }
-        }
+        unpack_columns(mixed, panel_width, target, hidden, offset..offset + head_width);
     }
 }
 
@@ -156,12 +154,14 @@ fn softmax_down<S: Simd>(simd: S, scores: &mut [f32]) -> [S::f32s; 2] {
         }
         sum = total;
     }
-    sum.map(|total| simd.div_f32s(simd.splat_f32s(1.0), total))
+    let [first, second] = sum;
+    let one = simd.splat_f32s(1.0);
+    [simd.div_f32s(one, first), simd.div_f32s(one, second)]
 }
 
 /// Packs the first `width` values of every row into panels of `panel_width` rows: for each column the rows' values side
-/// by side; rows that do not exist are zeros.
-#[inline(always)]
+/// by side; rows that do not exist are zeros. Never inlined, for the reason given at [`pack_rows`].
+#[inline(never)]
 fn pack_columns(rows: &[f32], stride: usize, width: usize, panel_width: usize, panels: &mut [f32]) {
     for (rows, panel) in rows.chunks(stride * panel_width).zip(panels.chunks_exact_mut(width * panel_width)) {
         let present = rows.len().div_ceil(stride);
@@ -175,6 +175,19 @@ fn pack_columns(rows: &[f32], stride: usize, width: usize, panel_width: usize, p
         if present < panel_width {
             for packed in panel.chunks_exact_mut(panel_width) {
                 packed.get_mut(present..).unwrap_or_default().fill(0.0);
+            }
+        }
+    }
+}
+
+/// Writes the columns of `mixed` (one per row of `target`) to the values `place` of each row. Never inlined, as above.
+#[inline(never)]
+fn unpack_columns(mixed: &[f32], panel_width: usize, target: &mut [f32], stride: usize, place: Range<usize>) {
+    for (query, row) in target.chunks_mut(stride).enumerate() {
+        let Some(out) = row.get_mut(place.clone()) else { return };
+        for (value, column) in out.iter_mut().zip(mixed.chunks_exact(panel_width)) {
+            if let Some(mixed) = column.get(query) {
+                *value = *mixed;
             }
         }
     }

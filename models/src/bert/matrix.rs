@@ -13,6 +13,9 @@ use super::vector;
 /// Bytes of packed rows that one pass over the weights works on: about half of a second-level cache.
 const PACKED_ROWS_BYTES: usize = 512 * 1024;
 
+/// Columns that are packed at a time: with 12 rows 6 KB.
+const PACKED_COLUMNS: usize = 128;
+
 /// Columns of a panel: two registers of the machine's widest instruction set.
 pub(super) fn panel_width(arch: Arch) -> usize {
     struct Lanes;
@@ -61,16 +64,6 @@ impl PackedLinear {
             *slot = *value;
         }
         Some(Self { inputs, outputs, panels, bias: padded })
-    }
-
-    /// Values per input row.
-    pub(super) fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    /// Values per output row.
-    pub(super) fn outputs(&self) -> usize {
-        self.outputs
     }
 }
 
@@ -127,10 +120,7 @@ impl LinearCall<'_> {
                     let place = Place { offset, stride: outputs, columns };
                     match epilogue {
                         Epilogue::Bias => store(simd, tile, place, output),
-                        Epilogue::BiasGelu => {
-                            let tile = tile.map(|row| row.map(|value| vector::gelu(simd, value)));
-                            store(simd, tile, place, output);
-                        }
+                        Epilogue::BiasGelu => store(simd, gelu_all(simd, tile), place, output),
                         Epilogue::BiasAdd(other) => store(simd, add(simd, tile, place, other), place, output),
                     }
                 }
@@ -199,6 +189,20 @@ pub(super) fn store<S: Simd, const ROWS: usize>(simd: S, tile: [[S::f32s; 2]; RO
     }
 }
 
+/// The GELU of every value.
+///
+/// Here and wherever registers are touched there is a loop where `map` would be shorter: a closure is a function of its
+/// own, compiled for the oldest machine, and calls every instruction as a function.
+#[inline(always)]
+fn gelu_all<S: Simd, const ROWS: usize>(simd: S, mut tile: [[S::f32s; 2]; ROWS]) -> [[S::f32s; 2]; ROWS] {
+    for row in &mut tile {
+        for value in row {
+            *value = vector::gelu(simd, *value);
+        }
+    }
+    tile
+}
+
 /// The tile plus the same place of `other`.
 #[inline(always)]
 fn add<S: Simd, const ROWS: usize>(
@@ -219,28 +223,27 @@ fn add<S: Simd, const ROWS: usize>(
 
 /// Packs `inputs` leading values of every row of `rows` (rows start `stride` apart) into blocks of `ROWS` rows: for each
 /// column the block's values side by side; rows that do not exist are zeros.
-#[inline(always)]
+///
+/// Never inlined: inside a function for AVX-512 the compiler would make scatter instructions of these stores, which are
+/// far slower than one store after another.
+#[inline(never)]
 pub(super) fn pack_rows<const ROWS: usize>(rows: &[f32], stride: usize, inputs: usize, blocks: &mut [f32]) {
     for (rows, block) in rows.chunks(stride * ROWS).zip(blocks.chunks_exact_mut(ROWS * inputs)) {
+        let present = rows.len().div_ceil(stride);
         let (block, _) = block.as_chunks_mut::<ROWS>();
-        let mut sources = [rows; ROWS];
-        let mut present = 0;
-        for (source, row) in sources.iter_mut().zip(rows.chunks(stride)) {
-            *source = row;
-            present += 1;
-        }
-        for (row, source) in sources.iter().enumerate() {
-            if row < present {
-                for (packed, value) in block.iter_mut().zip(source.iter()) {
+        // In pieces that stay in the first-level cache while every row writes its own values between the others'.
+        for (piece_index, piece) in block.chunks_mut(PACKED_COLUMNS).enumerate() {
+            for (row, source) in rows.chunks(stride).enumerate() {
+                let source = source.get(piece_index * PACKED_COLUMNS..).unwrap_or_default();
+                for (packed, value) in piece.iter_mut().zip(source) {
                     if let Some(slot) = packed.get_mut(row) {
                         *slot = *value;
                     }
                 }
-            } else {
-                for packed in block.iter_mut() {
-                    if let Some(slot) = packed.get_mut(row) {
-                        *slot = 0.0;
-                    }
+            }
+            if present < ROWS {
+                for packed in piece {
+                    packed.get_mut(present..).unwrap_or_default().fill(0.0);
                 }
             }
         }
