@@ -292,3 +292,29 @@ fn facts_of_long_texts_are_found_in_time() {
     println!("{} facts of {} bytes in {seconds:.3} s", facts.len(), text.len());
     assert!(facts.len() > 10_000 && seconds < 20.0);
 }
+
+#[test]
+fn a_hostile_request_takes_seconds_not_hours() {
+    let piece = "Order no.: A-1, due 12.03.2024; amount EUR 1,2 refund not urgent 030 123456 4111 1111\n";
+    let text: String = piece.repeat(2_300).chars().take(199_000).collect();
+    let kinds = [
+        json!({"type": "string", "format": "date", "description": "the date on which the order is due to arrive"}),
+        json!({"type": "number", "title": "amount"}),
+        json!({"type": "string"}),
+        json!({"enum": ["refund", "urgent", "order"]}),
+        json!({"type": "string", "pattern": "^[A-Z]-?[0-9]+$"}),
+        json!({"type": "array", "items": {"type": "string", "format": "phone"}}),
+    ];
+    let properties: serde_json::Map<String, Value> =
+        (0..198).map(|n| (format!("order_{n}_number"), kinds[n % kinds.len()].clone())).collect();
+    let request = ExtractRequest {
+        input: ExtractInput::Text { text, written_at: None },
+        schema: json!({"type": "object", "properties": properties}),
+        current: None,
+    };
+    let started = std::time::Instant::now();
+    let answer = block_on(Archive::default().assist(None).extract(&tenant(), &request)).unwrap();
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{} values, {} conflicts in {seconds:.2} s", answer.evidence.len(), answer.conflicts.len());
+    assert!(seconds < 60.0 && answer.conflicts.len() <= 198 * 6);
+}

@@ -1,5 +1,7 @@
 //! Which candidate becomes which property's value, and the answer.
 
+use std::collections::HashMap;
+
 use rejoinder_domain::Span;
 use serde_json::{Map, Value};
 
@@ -18,6 +20,8 @@ pub(crate) struct Assigned {
 
 /// Two values whose scores are this near contradict each other.
 const CONFLICT_DISTANCE: f32 = 0.15;
+/// Other values that are shown per property; who sees this many knows that the text does not decide.
+const MAX_CONFLICTS: usize = 5;
 /// Two scores that differ less are the same.
 const TIED: f32 = 0.02;
 /// What a contradiction leaves of the confidence.
@@ -44,6 +48,7 @@ pub(crate) fn assign(schema: &Schema, by_property: Vec<(Class, Vec<Candidate>)>,
 
     let mut assigned = Assigned { values: vec![Vec::new(); schema.properties.len()], conflicts: Vec::new() };
     let mut taken: Vec<(usize, usize, Span)> = Vec::new();
+    let mut conflicts: HashMap<usize, usize> = HashMap::new();
     for (index, candidate) in queue {
         let class = classes.get(index).copied().unwrap_or(Class::Nothing);
         let is_taken = taken.iter().any(|(property, source, span)| {
@@ -63,7 +68,12 @@ pub(crate) fn assign(schema: &Schema, by_property: Vec<(Class, Vec<Candidate>)>,
             taken.push((index, candidate.source, candidate.span));
             values.push(candidate);
         } else if list.is_none() && values.first().is_some_and(|best| contradicts(best, &candidate)) {
-            assigned.conflicts.push((index, candidate));
+            let mut known = assigned.conflicts.iter().filter(|(property, _)| *property == index);
+            let is_new = known.all(|(_, other)| other.value != candidate.value);
+            if is_new && conflicts.get(&index).is_none_or(|count| *count < MAX_CONFLICTS) {
+                *conflicts.entry(index).or_default() += 1;
+                assigned.conflicts.push((index, candidate));
+            }
         }
     }
     settle(schema, &mut assigned);
