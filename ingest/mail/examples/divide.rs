@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if discovery.mailboxes.is_empty() {
         let mut text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
-        if path.ends_with(".html") {
+        if Path::new(&path).extension().is_some_and(|extension| extension == "html") {
             text = rejoinder_mail::html::to_text(&text);
         }
         print_lines(&text, &rejoinder_mail::clean::segments(&text));

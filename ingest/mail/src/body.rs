@@ -157,46 +157,12 @@ impl Reader<'_> {
             matches!(part.media_type.as_str(), "text/plain" | "text/html" | "text/enriched" | "text/richtext");
         let is_body = readable && place != Place::Aside && (!attached || place == Place::Root);
         if is_body {
-            self.body_text(part, &bytes, found);
+            body_text(part, &bytes, found);
         }
         let is_whole_message = place == Place::Root && readable && disposition != "attachment" && named.is_none();
         if !is_body || (attached && !is_whole_message) {
             self.attachment(part, &bytes, found);
         }
-    }
-
-    fn body_text(&self, part: &Part, bytes: &[u8], found: &mut Found) {
-        if part.media_type == "text/html" {
-            let page = decode_page(part, bytes);
-            found.texts.push((BodySource::Html, html::to_text(&page)));
-            return;
-        }
-        let label = part.headers.content_type_parameter("charset");
-        let mut text = normalise(&charset::decode(bytes, label.as_deref()));
-        if part.media_type != "text/plain" {
-            // text/enriched and richtext (RFC 1896) mark up with angle brackets as HTML does.
-            found.texts.push((BodySource::Plain, html::to_text(&text)));
-            return;
-        }
-        let format = part.headers.content_type_parameter("format");
-        if format.is_some_and(|format| format.eq_ignore_ascii_case("flowed")) {
-            let joined =
-                part.headers.content_type_parameter("delsp").is_some_and(|delsp| delsp.eq_ignore_ascii_case("yes"));
-            text = flowed::unwrap(&text, joined);
-        }
-        let (text, files) = inline_files::take(&text);
-        for file in files {
-            found.attachments.push(Attachment {
-                name: file.name,
-                media_type: "application/octet-stream".to_owned(),
-                bytes: file.bytes.len() as u64,
-                sha256: Some(sha256(&file.bytes)),
-                inline: false,
-                method: AttachmentMethod::ByValue,
-                text: None,
-            });
-        }
-        found.texts.push((BodySource::Plain, text));
     }
 
     fn attachment(&self, part: &Part, bytes: &[u8], found: &mut Found) {
@@ -260,6 +226,41 @@ impl Reader<'_> {
         found.losses.extend(inner.losses);
         found.attachments.extend(inner.attachments);
     }
+}
+
+/// Adds the text of a part that belongs to the body, and the files that lie in it.
+fn body_text(part: &Part, bytes: &[u8], found: &mut Found) {
+    if part.media_type == "text/html" {
+        let page = decode_page(part, bytes);
+        found.texts.push((BodySource::Html, html::to_text(&page)));
+        return;
+    }
+    let label = part.headers.content_type_parameter("charset");
+    let mut text = normalise(&charset::decode(bytes, label.as_deref()));
+    if part.media_type != "text/plain" {
+        // text/enriched and richtext (RFC 1896) mark up with angle brackets as HTML does.
+        found.texts.push((BodySource::Plain, html::to_text(&text)));
+        return;
+    }
+    let format = part.headers.content_type_parameter("format");
+    if format.is_some_and(|format| format.eq_ignore_ascii_case("flowed")) {
+        let joined =
+            part.headers.content_type_parameter("delsp").is_some_and(|delsp| delsp.eq_ignore_ascii_case("yes"));
+        text = flowed::unwrap(&text, joined);
+    }
+    let (text, files) = inline_files::take(&text);
+    for file in files {
+        found.attachments.push(Attachment {
+            name: file.name,
+            media_type: "application/octet-stream".to_owned(),
+            bytes: file.bytes.len() as u64,
+            sha256: Some(sha256(&file.bytes)),
+            inline: false,
+            method: AttachmentMethod::ByValue,
+            text: None,
+        });
+    }
+    found.texts.push((BodySource::Plain, text));
 }
 
 /// The bytes of an attachment and what is known of them.

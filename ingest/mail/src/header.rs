@@ -95,9 +95,8 @@ impl HeaderBlock {
         let main = value.c_type.trim().to_ascii_lowercase();
         let sub = value.c_subtype.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
         match (main.as_str(), sub.is_empty()) {
-            ("", _) => None,
             ("text", true) => Some("text/plain".to_owned()),
-            (_, true) => None,
+            ("", _) | (_, true) => None,
             _ => Some(format!("{main}/{sub}")),
         }
     }
@@ -205,21 +204,16 @@ pub(crate) fn decode_words(text: &str) -> String {
 /// Our address of mail-parser's; `None` where there is neither a name nor an address.
 fn address(parsed: &Addr<'_>) -> Option<Address> {
     let clean = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut name = clean(parsed.name.as_deref().unwrap_or_default());
-    let mut email: String =
-        parsed.address.as_deref().unwrap_or_default().chars().filter(|c| !c.is_whitespace()).collect();
+    let name = clean(parsed.name.as_deref().unwrap_or_default());
+    let email: String = parsed.address.as_deref().unwrap_or_default().chars().filter(|c| !c.is_whitespace()).collect();
     // An obsolete route (RFC 5322 section 4.4): `@relay.example:user@host.example`.
-    if email.starts_with('@')
-        && let Some((_, mailbox)) = email.rsplit_once(':')
-    {
-        email = mailbox.to_owned();
-    }
-    email = email.trim_matches(['<', '>', '"', '\'', ',', ';']).to_lowercase();
+    let routed =
+        email.strip_prefix('@').and_then(|route| route.rsplit_once(':')).map_or(email.as_str(), |(_, user)| user);
+    let mut email = routed.trim_matches(['<', '>', '"', '\'', ',', ';']).to_lowercase();
     let quoted =
         name.len() > 1 && [('\'', '\''), ('"', '"')].iter().any(|&(a, b)| name.starts_with(a) && name.ends_with(b));
-    if quoted {
-        name = name.get(1..name.len() - 1).unwrap_or_default().trim().to_owned();
-    }
+    let unquoted = if quoted { name.get(1..name.len() - 1).unwrap_or_default().trim() } else { name.as_str() };
+    let mut name = unquoted.to_owned();
     if email.is_empty() && name.contains('@') && !name.contains(' ') {
         email = name.to_lowercase();
         name.clear();

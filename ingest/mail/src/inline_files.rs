@@ -28,7 +28,7 @@ pub(crate) fn take(text: &str) -> (String, Vec<InlineFile>) {
             Some(open) => match open.read(content) {
                 Step::More => {}
                 Step::Done => {
-                    files.extend(block.take().map(|done| InlineFile { name: done.name.to_owned(), bytes: done.bytes }))
+                    files.extend(block.take().map(|done| InlineFile { name: done.name.to_owned(), bytes: done.bytes }));
                 }
                 Step::NotABlock => {
                     out.push_str(text.get(open.start..at + line.len()).unwrap_or_default());

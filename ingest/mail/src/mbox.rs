@@ -208,9 +208,9 @@ impl<R: BufRead> RawItems<R> {
     }
 
     fn push(&mut self, item: &mut RawItem, at_line_start: bool) {
-        let quotes = self.line.iter().take_while(|&&byte| byte == b'>').count();
+        let marks = self.line.iter().take_while(|&&byte| byte == b'>').count();
         let quoted =
-            at_line_start && quotes > 0 && self.line.get(quotes..).is_some_and(|rest| rest.starts_with(b"From "));
+            at_line_start && marks > 0 && self.line.get(marks..).is_some_and(|rest| rest.starts_with(b"From "));
         let line = self.line.get(usize::from(quoted)..).unwrap_or_default();
         item.length += line.len() as u64;
         if item.length > self.limit {

@@ -1,4 +1,5 @@
 //! Threads and reply pairs of small conversations.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use rejoinder_domain::{Direction, Message};
 use rejoinder_mail::thread::{How, ReplyPair, ThreadEntry, by_headers, full, reply_pairs};

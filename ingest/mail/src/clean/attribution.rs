@@ -98,7 +98,7 @@ fn is_attribution(text: &str, starts: bool, rest: &[Line<'_>]) -> bool {
             return starts || address || moment || text.split_whitespace().count() <= 8;
         }
         // What follows is not marked, so the line has to be beyond doubt.
-        return (starts && moment) || (address && moment) || (starts && address);
+        return (moment && (starts || address)) || (starts && address);
     }
     // Gmail in some languages: a date, a name and an address, no verb.
     let bare = ends_with_colon

@@ -70,7 +70,7 @@ impl Writer {
     }
 
     fn word(&mut self, word: &str) {
-        let word: String = word.chars().filter(|&c| !(c.is_control() && c != '\t') && !is_invisible(c)).collect();
+        let word: String = word.chars().filter(|&c| (!c.is_control() || c == '\t') && !is_invisible(c)).collect();
         if word.is_empty() || self.out.len() >= self.limit {
             return;
         }

@@ -344,7 +344,7 @@ fn people(item: &Item, envelope: &mut Envelope) {
         // The headers know addresses where the table has only names of the address book.
         let unknown = listed.iter().filter(|address| address.email.is_empty()).count();
         let known = list.iter().filter(|address| !address.email.is_empty()).count();
-        if !listed.is_empty() && !(unknown > 0 && known >= listed.len()) {
+        if !listed.is_empty() && (unknown == 0 || known < listed.len()) {
             *list = listed;
         }
     }
@@ -401,7 +401,9 @@ fn facts(item: &Item) -> String {
         lines.push(("Complete", if task.complete { "yes" } else { "no" }.to_owned()));
     }
     let lines = lines.into_iter().filter(|(_, value)| !value.trim().is_empty());
-    lines.map(|(name, value)| format!("{name}: {}\n", value.trim())).collect()
+    lines
+        .flat_map(|(name, value)| [name.to_owned(), ": ".to_owned(), value.trim().to_owned(), "\n".to_owned()])
+        .collect()
 }
 
 /// The lines of an embedded message's header that a reader wants.
@@ -419,11 +421,8 @@ fn heading(item: &Item) -> String {
         ("To", to),
         ("Subject", envelope.subject.clone()),
     ];
-    let mut text: String = fields
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("{name}: {value}\n"))
-        .collect();
+    let shown = fields.iter().filter(|(_, value)| !value.is_empty());
+    let mut text: String = shown.flat_map(|(name, value)| [name, ": ", value.as_str(), "\n"]).collect();
     text.push('\n');
     text
 }

@@ -7,7 +7,7 @@ use rejoinder_domain::ThreadId;
 use super::{How, ThreadEntry, Threading};
 
 /// How far up a loop is looked for before a link is refused.
-const MAX_CLIMB: usize = 10_000;
+const MAX_CLIMB: usize = 2000;
 
 /// Nodes are the entries, in the entries' order, then the messages that are only referred to.
 pub(super) struct Forest {
@@ -40,9 +40,9 @@ impl Forest {
                 nodes.entry(entry.node_id()).or_insert(at);
             }
         }
-        let order = forest.by_time.clone();
+        let sequence = forest.by_time.clone();
         // What a message says about itself counts before what others say about it.
-        for &at in &order {
+        for &at in &sequence {
             let Some(entry) = entries.get(at) else { continue };
             let last = entry.references.last();
             let mut claims = last.into_iter().chain(&entry.in_reply_to);
@@ -52,10 +52,10 @@ impl Forest {
                 forest.link(at, node, How::Headers);
             }
         }
-        for &at in &order {
+        for &at in &sequence {
             let Some(entry) = entries.get(at) else { continue };
-            for pair in entry.references.windows(2) {
-                if let [older, newer] = *pair {
+            for neighbours in entry.references.windows(2) {
+                if let [older, newer] = *neighbours {
                     let (older, newer) = (forest.node(&mut nodes, older), forest.node(&mut nodes, newer));
                     forest.link(newer, older, How::Headers);
                 }
@@ -115,7 +115,7 @@ impl Forest {
     /// The top of the tree that `node` is in; may be a message that is only referred to.
     pub(super) fn root_of(&self, node: usize) -> usize {
         let mut at = node;
-        for _ in 0..MAX_CLIMB * 10 {
+        for _ in 0..MAX_CLIMB * 100 {
             match self.parent_of(at) {
                 Some(above) => at = above,
                 None => break,
@@ -175,14 +175,13 @@ impl Forest {
         let mut threading = Threading::default();
         for at in 0..self.entries {
             let group = self.group_of(at);
-            let thread = match roots.get(&group) {
-                Some(thread) => thread.clone(),
-                None => {
-                    let root = self.ids.get(self.root_of(at)).copied().unwrap_or_default();
-                    let thread = ThreadId::from_content(&[b"root", &root.to_le_bytes()]);
-                    roots.insert(group, thread.clone());
-                    thread
-                }
+            let thread = if let Some(thread) = roots.get(&group) {
+                thread.clone()
+            } else {
+                let root = self.ids.get(self.root_of(at)).copied().unwrap_or_default();
+                let thread = ThreadId::from_content(&[b"root", &root.to_le_bytes()]);
+                roots.insert(group, thread.clone());
+                thread
             };
             threading.thread.push(thread);
             threading.parent.push(self.entry_above(at));

@@ -1,5 +1,7 @@
 //! Tests on real mail. They run where `REJOINDER_CORPUS` names the folder of public data sets; a file missing there fails them.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod lists;
 mod mime;
 mod replies;
 mod vendor;

@@ -37,7 +37,7 @@ fn gold_lines(ranges: &str, text: &str) -> Vec<usize> {
 
 fn digest(text: &str) -> String {
     let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    Sha256::digest(bare.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bare.as_bytes()).iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The new text of a page or a message.
