@@ -177,7 +177,7 @@ pub(super) fn notices(lines: &[Line<'_>], kinds: &mut [SegmentKind], from: usize
             at += 1;
             continue;
         }
-        let end = paragraph_end(lines, at).min(to);
+        let end = paragraph_end(lines.get(..to).unwrap_or_default(), at);
         let text = join(lines, at, end);
         if text.len() < 6000 && matches(&NOTICE, &text) {
             // A notice runs to the end of its region, unless it stands before the text.

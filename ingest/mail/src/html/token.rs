@@ -20,11 +20,14 @@ pub(super) struct Tokens<'a> {
     rest: &'a str,
     /// An element whose content is raw text up to its end.
     raw_text: Option<&'static str>,
+    /// How many bytes are left after the last `>`: from there on there is no tag to look for.
+    tail: usize,
 }
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(html: &'a str) -> Self {
-        Self { rest: html, raw_text: None }
+        let tail = html.len() - html.rfind('>').map_or(0, |at| at + 1);
+        Self { rest: html, raw_text: None, tail }
     }
 
     fn take(&mut self, bytes: usize) -> &'a str {
@@ -68,6 +71,9 @@ impl<'a> Tokens<'a> {
         if !named.starts_with(|c: char| c.is_ascii_alphabetic()) {
             return None;
         }
+        if self.rest.len() <= self.tail {
+            return None;
+        }
         let length = tag_length(self.rest)?;
         let tag = self.take(length);
         let inside = tag.trim_start_matches(['<', '/']).strip_suffix('>').unwrap_or(tag);
@@ -90,7 +96,8 @@ impl<'a> Tokens<'a> {
 /// The length of the tag at the front: to the `>` outside quotes. A quote that does not close within the page ends at the
 /// first `>`, so that one slip does not eat the rest.
 fn tag_length(text: &str) -> Option<usize> {
-    const MAX_TAG_BYTES: usize = 64 << 10;
+    // Pictures lie in attributes.
+    const MAX_TAG_BYTES: usize = 8 << 20;
     let mut quote = None;
     let mut first_end = None;
     let mut after_equals = false;
