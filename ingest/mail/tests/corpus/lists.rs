@@ -22,7 +22,7 @@ fn raw(message: &Value) -> String {
         field("subject"),
     );
     if message["in_reply_to"].is_string() {
-        raw += &format!("In-Reply-To: {}\n", field("in_reply_to"));
+        raw = raw + "In-Reply-To: " + &field("in_reply_to") + "\n";
     }
     raw += "\n";
     raw += message["body"].as_str().unwrap_or("");
