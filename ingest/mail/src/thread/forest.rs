@@ -45,9 +45,10 @@ impl Forest {
         for &at in &sequence {
             let Some(entry) = entries.get(at) else { continue };
             let last = entry.references.last();
-            let mut claims = last.into_iter().chain(&entry.in_reply_to);
-            let known = claims.clone().find(|id| nodes.get(id).is_some_and(|&node| node < entries.len() && node != at));
-            if let Some(&claim) = known.or_else(|| claims.next()) {
+            // `In-Reply-To` names the message itself; the last reference is sometimes its parent's.
+            let mut claims = entry.in_reply_to.iter().chain(last);
+            let known = claims.find(|id| nodes.get(id).is_some_and(|&node| node < entries.len() && node != at));
+            if let Some(&claim) = known.or(last).or(entry.in_reply_to.first()) {
                 let node = forest.node(&mut nodes, claim);
                 forest.link(at, node, How::Headers);
             }
