@@ -3,6 +3,11 @@
 //! The tokens of all sequences of a batch lie one after another: each linear layer is one product over all of them, and
 //! attention runs per sequence. Nothing is padded, so a batch equals its texts one by one and costs what its tokens cost.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a function that is not inlined into the one that pulp compiled for the machine's instructions uses none of them"
+)]
+
 mod attention;
 mod buffer;
 mod config;

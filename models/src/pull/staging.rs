@@ -37,7 +37,8 @@ impl Staging {
         self.folder.join(&file.name)
     }
 
-    /// How many bytes of a file are here; more than it may have counts as none.
+    /// How many bytes of a file a broken download left; more than it may have counts as none.
+    #[cfg(feature = "hub")]
     pub(super) fn have(&self, file: &FileEntry) -> u64 {
         let bytes = std::fs::metadata(self.path(file)).map_or(0, |found| found.len());
         if bytes <= file.bytes { bytes } else { 0 }
