@@ -3,6 +3,8 @@
 //! What a pull honours is set in the environment, so each pull runs in a process of its own: this test binary again, with
 //! only the test `child` in it.
 
+#![cfg(feature = "hub")]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
