@@ -137,6 +137,11 @@ impl Tables {
 
     /// The table of a slot of the space in use, or `None` where it does not exist.
     pub(super) async fn existing(&self, slot: &Slot) -> Result<Option<Table>, SeamError> {
+        // Another process may have erased the tenant since: a handle without its folder is of no use.
+        if !self.config.path.join(format!("{}.lance", slot.name)).exists() {
+            slot.forget().await;
+            return Ok(None);
+        }
         if let Some(table) = &*slot.table.read().await {
             return Ok(Some(table.clone()));
         }

@@ -16,6 +16,12 @@ use super::{LanceStore, filter};
 
 /// The name of the vector index, where there is one.
 const VECTOR_INDEX: &str = "vector_idx";
+/// Rows of a file that is large enough: joining leaves it alone, so that adding to a large table does not rewrite it.
+const ROWS_PER_FILE: usize = 32_768;
+/// Smaller files than that from which it pays to join them.
+const SMALL_FILES: usize = 8;
+/// Rows outside the indexes from which it pays to update them. Until then a search reads these rows one by one.
+const UNINDEXED_ROWS: usize = 512;
 
 impl LanceStore {
     /// Makes the full-text index where the table has none, so that a search by words is possible from the first record.
@@ -29,7 +35,7 @@ impl LanceStore {
 
     /// Joins small files into larger ones.
     pub(super) async fn join_files(&self, table: &Table) -> Result<(), SeamError> {
-        compact(table, &CompactionOptions::default()).await
+        compact(table, &joining()).await
     }
 
     pub(super) async fn optimize_tables(&self, tenant: &TenantId) -> Result<(), SeamError> {
@@ -53,7 +59,7 @@ impl LanceStore {
             self.join_files(table).await?;
         }
         let unindexed = table.index_stats(TERMS_INDEX).await.map_err(failed("reading index statistics"))?;
-        if unindexed.is_none_or(|stats| stats.num_unindexed_rows > 0) {
+        if unindexed.is_none_or(|stats| stats.num_unindexed_rows >= UNINDEXED_ROWS) {
             let update = || async { table.optimize(OptimizeAction::Index(OptimizeOptions::default())).await };
             retrying("updating indexes", update).await?;
         }
@@ -129,13 +135,18 @@ async fn build_terms_index(table: &Table) -> Result<(), SeamError> {
     retrying("building the full-text index", build).await
 }
 
-/// Whether files are many or hold deleted rows.
+/// Whether small files are many, or a tenth of the rows is deleted.
 async fn needs_compaction(table: &Table) -> Result<bool, SeamError> {
     let Some(native) = table.as_native() else { return Ok(true) };
     let reading = "reading table statistics";
-    let fragments = native.count_fragments().await.map_err(failed(reading))?;
+    let small = native.num_small_files(ROWS_PER_FILE).await.map_err(failed(reading))?;
     let deleted = native.count_deleted_rows().await.map_err(failed(reading))?;
-    Ok(fragments > 1 || deleted > 0)
+    let rows = table.count_rows(None).await.map_err(failed(reading))?;
+    Ok(small >= SMALL_FILES || deleted * 10 > rows)
+}
+
+fn joining() -> CompactionOptions {
+    CompactionOptions { target_rows_per_fragment: ROWS_PER_FILE, ..CompactionOptions::default() }
 }
 
 async fn compact(table: &Table, options: &CompactionOptions) -> Result<(), SeamError> {
@@ -159,8 +170,7 @@ async fn prune(table: &Table, age: Age, all_files: bool) -> Result<(), SeamError
 /// Rewrites the table without what was deleted and removes every earlier version and index from the disk.
 async fn purge(table: &Table) -> Result<(), SeamError> {
     // A threshold of 0 rewrites a file for a single deleted row.
-    let options =
-        CompactionOptions { materialize_deletions: true, materialize_deletions_threshold: 0.0, ..Default::default() };
+    let options = CompactionOptions { materialize_deletions: true, materialize_deletions_threshold: 0.0, ..joining() };
     compact(table, &options).await?;
     // An index keeps the words of deleted rows in its dictionary until it is built anew.
     let indexes = table.list_indices().await.map_err(failed("listing indexes"))?;
