@@ -52,7 +52,7 @@ fn run(name: &str, json: bool) -> anyhow::Result<()> {
             cache: Some(work_dir()?),
             weights: vec![0.6, 0.7, 0.8],
         }),
-        "calibration" => calibration::run(&corpus()?, embedder()?.as_ref()),
+        "calibration" => calibration::run(corpus().ok().as_deref(), embedder()?.as_ref()),
         "ingest" => ingest::run(&work_dir()?),
         _ => bail!("not a benchmark"),
     }

@@ -4,6 +4,14 @@
 //! machine (`make test` does), and says so when it is left out; what needs the public corpora runs when
 //! `REJOINDER_CORPUS` names their folder.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod api;
 mod architecture;
 mod command_line;
