@@ -52,9 +52,9 @@ fn sample_pairs(embedder: &dyn Embedder) -> anyhow::Result<Vec<(f32, bool)>> {
     let vectors = embedder.embed(&questions, Role::Query)?;
     let nearest = vectors.iter().enumerate().filter_map(|(place, vector)| {
         let others = vectors.iter().enumerate().filter(|(other, _)| *other != place);
-        others.map(|(other, candidate)| (cosine(vector, candidate), topics.get(other) == topics.get(place))).max_by(
-            |one, other| one.0.total_cmp(&other.0),
-        )
+        others
+            .map(|(other, candidate)| (cosine(vector, candidate), topics.get(other) == topics.get(place)))
+            .max_by(|one, other| one.0.total_cmp(&other.0))
     });
     Ok(nearest.collect())
 }
@@ -78,7 +78,8 @@ fn banking77_pairs(corpus: &Path, embedder: &dyn Embedder) -> anyhow::Result<Vec
         let texts: Vec<&str> = batch.iter().map(|question| question.text.as_str()).collect();
         vectors.extend(embedder.embed(&texts, Role::Query)?);
     }
-    let archived = |place: usize| place % 2 == 0 && questions.get(place).is_some_and(|q| q.intent_number % 3 != 0);
+    let archived =
+        |place: usize| place.is_multiple_of(2) && questions.get(place).is_some_and(|q| q.intent_number % 3 != 0);
     let mut pairs = Vec::new();
     for (question, vector) in questions.iter().zip(&vectors).skip(1).step_by(2) {
         let nearest = vectors

@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn contestants(options: &Options, files: &ModelFiles, settings: &EmbedderOptions) -> anyhow::Result<Vec<Contestant>> {
-    let mut all = vec![contestant("ours (candle)", || Ok(Box::new(Ours(CandleEmbedder::load(files, settings)?))))?];
+    let all = vec![contestant("ours (candle)", || Ok(Box::new(Ours(CandleEmbedder::load(files, settings)?))))?];
     #[cfg(feature = "fastembed")]
     if let Some(path) = &options.onnx {
         all.extend(onnx::contestants(path, files, settings)?);

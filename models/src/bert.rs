@@ -157,7 +157,9 @@ fn mean_direction(rows: &[f32], width: usize) -> Vec<f32> {
     // The count of rows cancels in the normalisation.
     let length = sum.iter().map(|v| v * v).sum::<f32>().sqrt();
     if length > 0.0 {
-        sum.iter_mut().for_each(|value| *value /= length);
+        for value in &mut sum {
+            *value /= length;
+        }
     }
     sum
 }

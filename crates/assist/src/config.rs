@@ -49,7 +49,7 @@ impl Default for AssistConfig {
     fn default() -> Self {
         Self {
             dense_weight: 0.7,
-            min_similarity: 0.55,
+            min_similarity: 0.62,
             min_word_overlap: 0.3,
             limit: 8,
             max_limit: 100,

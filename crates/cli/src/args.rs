@@ -34,7 +34,7 @@ pub(crate) struct Global {
     /// Log as JSON lines on standard error
     #[arg(long, global = true, env = "REJOINDER_LOG_JSON")]
     pub(crate) log_json: bool,
-    /// Log more (-v, -vv); RUST_LOG overrides
+    /// Log more (-v, -vv); `RUST_LOG` overrides
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

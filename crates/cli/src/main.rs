@@ -54,7 +54,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             Command::Search { query, limit } => commands::answer::search(settings, query, *limit, json).await,
             Command::Messages => commands::messages::run(settings, json).await,
             Command::Status { skipped } => commands::status::run(settings, *skipped, json).await,
-            Command::Config { .. } => commands::config::check(&settings, json),
+            Command::Config { .. } => Ok(commands::config::check(&settings, json)),
             Command::Inspect { .. } | Command::Show { .. } | Command::Models { .. } => Ok(Outcome::Complete),
         }
     })

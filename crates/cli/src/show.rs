@@ -104,7 +104,7 @@ fn attributes(answer: &Value) -> String {
     let evidence = list(answer, "evidence");
     leaves(answer.get("attributes").unwrap_or(&Value::Null), "", &mut |pointer, value| {
         let proof = evidence.iter().find(|entry| string(entry, "pointer") == pointer);
-        let _ = write!(text, "  {:<28} {}", pointer, value);
+        let _ = write!(text, "  {pointer:<28} {value}");
         if let Some(proof) = proof {
             let _ = write!(
                 text,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use rejoinder::assist::{Citation, Retrieval, SuggestAnswer, SuggestRequest};
+use rejoinder::assist::{Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest};
 use rejoinder::{MailboxId, Rejoinder, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -195,7 +195,7 @@ impl SuggestReplyAnswer {
             id,
             ticket_id: answer.ticket_id,
             suggestions: suggestions.collect(),
-            no_suggestion_reason: answer.no_suggestion_reason.map(|reason| reason.code()),
+            no_suggestion_reason: answer.no_suggestion_reason.map(NoSuggestion::code),
             nearest: answer.nearest.into_iter().map(CitationDto::from).collect(),
             attempts: attempts.collect(),
             usage: UsageDto {

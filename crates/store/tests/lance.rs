@@ -1,5 +1,13 @@
 //! The conformance suite on LanceDB, and what only LanceDB can get wrong.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::path::Path;
 
 use async_trait::async_trait;

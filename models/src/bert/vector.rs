@@ -12,10 +12,10 @@ const ERF_LIMIT: f32 = 5.4;
 /// fitted in double precision (error of the GELU below 2e-8 before rounding).
 const ERF_NUMERATOR: [f32; 6] =
     [4.555_161_6e-8, 1.298_016e-5, 3.525_176_3e-4, 9.444_721e-3, 6.898_323e-2, 7.978_841e-1];
-const ERF_DENOMINATOR: [f32; 6] = [1.208_605_4e-6, 7.650_640_5e-5, 1.925_455_7e-3, 2.902_760_2e-2, 2.531_219_5e-1, 1.0];
+const ERF_DENOMINATOR: [f32; 6] = [1.208_605_4e-6, 7.650_64e-5, 1.925_455_7e-3, 2.902_760_2e-2, 2.531_219_5e-1, 1.0];
 
 /// `exp(r)` for `|r| <= ln(2) / 2`, highest power first; relative error below 1e-7.
-const EXP_POLYNOMIAL: [f32; 6] = [8.290_312_7e-3, 4.189_793e-2, 1.666_763_6e-1, 4.999_915e-1, 9.999_997e-1, 1.0];
+const EXP_POLYNOMIAL: [f32; 6] = [8.290_312e-3, 4.189_793e-2, 1.666_763_6e-1, 4.999_915e-1, 9.999_997e-1, 1.0];
 
 /// `x * Phi(x)` with the exact normal distribution function, as BERT's `gelu` means it; error below 1e-6 for `|x| <= 6`
 /// and below two units in the last place beyond.

@@ -18,7 +18,7 @@ use crate::manifest::{FileEntry, ModelEntry};
 const FIRST_ANSWER: Duration = Duration::from_secs(8);
 
 /// How long a later answer or a piece of a file may take.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
 /// Fetches every file that is not staged in full. Runs its own runtime on its own thread, so that it can be called from
 /// anywhere; events come back to the calling thread.

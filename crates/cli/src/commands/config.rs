@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::settings::Settings;
 
 /// The configuration was validated when it was loaded; this prints it.
-pub(crate) fn check(settings: &Settings, as_json: bool) -> anyhow::Result<Outcome> {
+pub(crate) fn check(settings: &Settings, as_json: bool) -> Outcome {
     let file =
         settings.file.as_ref().map_or_else(|| "the shipped defaults".to_owned(), |path| path.display().to_string());
     if as_json {
@@ -28,7 +28,7 @@ pub(crate) fn check(settings: &Settings, as_json: bool) -> anyhow::Result<Outcom
         println!("  own mail  {}", described(&settings.library.ownership.domains));
         println!("  listen    {}", settings.server.listen);
     }
-    Ok(Outcome::Complete)
+    Outcome::Complete
 }
 
 fn described(domains: &[String]) -> String {

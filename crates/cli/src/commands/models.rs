@@ -18,7 +18,7 @@ pub(crate) fn run(settings: &Settings, command: &ModelsCommand, as_json: bool) -
     let manifest = Manifest::embedded()?;
     let store = rejoinder::model_store(&settings.library.models);
     match command {
-        ModelsCommand::List => list(&store, &manifest, as_json),
+        ModelsCommand::List => Ok(list(&store, &manifest, as_json)),
         ModelsCommand::Verify { names } => verify(&store, &manifest, names, as_json),
         ModelsCommand::Pull { names, offline } => {
             let configured = &settings.library.models.embedder;
@@ -38,7 +38,7 @@ pub(crate) fn run(settings: &Settings, command: &ModelsCommand, as_json: bool) -
     }
 }
 
-fn list(store: &ModelStore, manifest: &Manifest, as_json: bool) -> anyhow::Result<Outcome> {
+fn list(store: &ModelStore, manifest: &Manifest, as_json: bool) -> Outcome {
     let listed = store.list(manifest);
     if as_json {
         let models = listed.iter().map(|model| {
@@ -56,7 +56,7 @@ fn list(store: &ModelStore, manifest: &Manifest, as_json: bool) -> anyhow::Resul
             })
         });
         println!("{}", json!({ "data": models.collect::<Vec<_>>() }));
-        return Ok(Outcome::Complete);
+        return Outcome::Complete;
     }
     for model in &listed {
         println!(
@@ -71,7 +71,7 @@ fn list(store: &ModelStore, manifest: &Manifest, as_json: bool) -> anyhow::Resul
         );
     }
     println!("folder: {}", store.root().display());
-    Ok(Outcome::Complete)
+    Outcome::Complete
 }
 
 fn verify(store: &ModelStore, manifest: &Manifest, names: &[String], as_json: bool) -> anyhow::Result<Outcome> {

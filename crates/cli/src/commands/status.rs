@@ -1,5 +1,6 @@
 //! `rejoinder status`: what is indexed, mailbox by mailbox, and what was skipped.
 
+use rejoinder::{Rejoinder, Skipped};
 use serde_json::json;
 
 use super::{Outcome, open};
@@ -12,15 +13,7 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
     let rejoinder = open(settings).await?;
     let tenant = rejoinder.default_tenant();
     let status = rejoinder.status(tenant)?;
-    let mut skipped = Vec::new();
-    while list_skipped {
-        let page = rejoinder.skipped(tenant, skipped.len() as u64, PAGE)?;
-        let last = page.len() < PAGE as usize;
-        skipped.extend(page);
-        if last {
-            break;
-        }
-    }
+    let skipped = if list_skipped { all_skipped(&rejoinder)? } else { Vec::new() };
     if as_json {
         let answer = json!({
             "tenant": tenant.as_str(),
@@ -57,4 +50,16 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
         println!("  skipped {}: {}", item.place, item.reason);
     }
     Ok(Outcome::Complete)
+}
+
+fn all_skipped(rejoinder: &Rejoinder) -> anyhow::Result<Vec<Skipped>> {
+    let mut skipped = Vec::new();
+    loop {
+        let page = rejoinder.skipped(rejoinder.default_tenant(), skipped.len() as u64, PAGE)?;
+        let last = page.len() < PAGE as usize;
+        skipped.extend(page);
+        if last {
+            return Ok(skipped);
+        }
+    }
 }

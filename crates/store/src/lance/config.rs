@@ -47,7 +47,7 @@ impl StoreConfig {
             most_hits: 10_000,
             vector_index_from: 200_000,
             compact_after: 64,
-            keep_versions: Duration::from_secs(600),
+            keep_versions: Duration::from_mins(10),
             open_tables: 256,
         }
     }

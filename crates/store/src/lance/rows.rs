@@ -124,7 +124,7 @@ pub(super) fn encode(records: &[Record], schema: &SchemaRef, dims: Option<usize>
         ("text", texts(records, |record| &record.text)),
         (
             "has_reply",
-            Arc::new(arrow_array::BooleanArray::from_iter(records.iter().map(|record| Some(record.reply.is_some()))))
+            Arc::new(records.iter().map(|record| Some(record.reply.is_some())).collect::<arrow_array::BooleanArray>())
                 as ArrayRef,
         ),
         ("reply_message_id", reply(|reply| reply.message_id.as_str())),
