@@ -37,5 +37,7 @@ lint: setup
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
+# Built like everything else, from the whole workspace, so that only what the extra feature changes is built anew.
 bench: models
-	$(CARGO) run --locked -p rejoinder-bench --features fastembed -- $(or $(BENCH),all)
+	$(BUILD) --features rejoinder-bench/fastembed
+	$(TARGET_DIR)/debug/rejoinder-bench $(or $(BENCH),all)

@@ -95,6 +95,18 @@ impl TextCleaner for FakeCleaner {
         }
         spans
     }
+
+    fn language(&self, text: &str) -> Option<String> {
+        let info = whatlang::detect(text).filter(whatlang::Info::is_reliable)?;
+        let code = match info.lang() {
+            whatlang::Lang::Eng => "en",
+            whatlang::Lang::Deu => "de",
+            whatlang::Lang::Fra => "fr",
+            whatlang::Lang::Spa => "es",
+            _ => return None,
+        };
+        Some(code.to_owned())
+    }
 }
 
 /// A bag of words, each hashed to one of 64 places: texts with the same words are similar.

@@ -25,9 +25,7 @@ pub trait TextCleaner: Send + Sync {
     fn new_spans(&self, text: &str) -> Vec<Span>;
 
     /// ISO 639-1 code of the text's language, where it is long enough to tell.
-    fn language(&self, text: &str) -> Option<String> {
-        detect_language(text)
-    }
+    fn language(&self, text: &str) -> Option<String>;
 }
 
 /// An embedder that async code may await. An [`Embedder`] computes for milliseconds to seconds on the calling thread,
@@ -63,38 +61,4 @@ impl QueryEmbedder for InlineEmbedder {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         self.0.embed(&texts, role)
     }
-}
-
-/// The language of `text` by its letter statistics; `None` where that is not reliable.
-pub(crate) fn detect_language(text: &str) -> Option<String> {
-    use whatlang::Lang;
-
-    let info = whatlang::detect(text).filter(whatlang::Info::is_reliable)?;
-    let code = match info.lang() {
-        Lang::Eng => "en",
-        Lang::Deu => "de",
-        Lang::Fra => "fr",
-        Lang::Spa => "es",
-        Lang::Ita => "it",
-        Lang::Nld => "nl",
-        Lang::Por => "pt",
-        Lang::Pol => "pl",
-        Lang::Ces => "cs",
-        Lang::Dan => "da",
-        Lang::Swe => "sv",
-        Lang::Nob => "nb",
-        Lang::Fin => "fi",
-        Lang::Tur => "tr",
-        Lang::Rus => "ru",
-        Lang::Ukr => "uk",
-        Lang::Jpn => "ja",
-        Lang::Cmn => "zh",
-        Lang::Kor => "ko",
-        Lang::Ara => "ar",
-        Lang::Ell => "el",
-        Lang::Hun => "hu",
-        Lang::Ron => "ro",
-        _ => return None,
-    };
-    Some(code.to_owned())
 }

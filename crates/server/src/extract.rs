@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use rejoinder::assist::{Evidence, ExtractInput, ExtractRequest};
 use rejoinder::{Extracted, Rejoinder, TenantId};
@@ -13,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::problem::Problem;
-use crate::request_id::RequestId;
 use crate::server::App;
 use crate::ticket::TicketDto;
 use crate::{egress, json};
@@ -100,18 +98,11 @@ pub async fn extract(
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
-    Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
-) -> Response {
-    let answer = async {
-        let request = json::read(&headers, body, &app.config)?;
-        extract(&app.rejoinder, app.rejoinder.default_tenant(), request).await
-    };
-    match answer.await {
-        Ok(answer) => axum::Json(answer).into_response(),
-        Err(problem) => problem.into_response_for(&request_id),
-    }
+) -> Result<Json<ExtractAttributesAnswer>, Problem> {
+    let request = json::read(&headers, body, &app.config)?;
+    extract(&app.rejoinder, app.rejoinder.default_tenant(), request).await.map(Json)
 }
 
 impl From<Extracted> for ExtractAttributesAnswer {

@@ -179,7 +179,7 @@ impl Problem {
     }
 
     /// The response, with the request's id in it.
-    pub fn into_response_for(self, request_id: &RequestId) -> Response {
+    pub(crate) fn into_response_for(self, request_id: &RequestId) -> Response {
         let body = ProblemBody {
             r#type: format!("urn:rejoinder:problem:{}", self.code),
             title: self.title,
@@ -196,6 +196,16 @@ impl Problem {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response
+    }
+}
+
+/// A handler returns its problem as it is; the middleware that knows the request's id writes the document
+/// ([`crate::request_id`]).
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -8,6 +8,8 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use crate::problem::Problem;
+
 /// The header's name.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -27,11 +29,6 @@ impl RequestId {
         ((1..=128).contains(&text.len()) && text.chars().all(sane)).then(|| Self(text.to_owned()))
     }
 
-    /// For an answer made where the middleware did not run.
-    pub(crate) fn unknown() -> Self {
-        Self("req_unknown".to_owned())
-    }
-
     fn fresh() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
@@ -40,11 +37,14 @@ impl RequestId {
     }
 }
 
-/// Middleware: gives every request its id and every response the header.
+/// Middleware: gives every request its id, every response the header, and a problem its document.
 pub(crate) async fn assign(mut request: Request, next: Next) -> Response {
     let id = request.headers().get(&HEADER).and_then(RequestId::from_client).unwrap_or_else(RequestId::fresh);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.into_response_for(&id);
+    }
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
     }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use rejoinder::assist::{SearchRequest, SearchResult};
 use rejoinder::{Direction, Filter, MailboxId, Rejoinder, TenantId};
@@ -13,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::json;
 use crate::problem::Problem;
-use crate::request_id::RequestId;
 use crate::server::App;
 
 /// The request's body.
@@ -87,18 +85,11 @@ pub async fn search(rejoinder: &Rejoinder, tenant: &TenantId, body: SearchBody) 
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
-    Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
-) -> Response {
-    let answer = async {
-        let request = json::read(&headers, body, &app.config)?;
-        search(&app.rejoinder, app.rejoinder.default_tenant(), request).await
-    };
-    match answer.await {
-        Ok(answer) => axum::Json(answer).into_response(),
-        Err(problem) => problem.into_response_for(&request_id),
-    }
+) -> Result<Json<SearchAnswer>, Problem> {
+    let request = json::read(&headers, body, &app.config)?;
+    search(&app.rejoinder, app.rejoinder.default_tenant(), request).await.map(Json)
 }
 
 impl From<SearchResult> for ResultDto {

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use rejoinder::Rejoinder;
 use tokio::net::TcpListener;
@@ -115,28 +115,28 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
         .merge(work)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .fallback(no_route)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(security_headers))
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(request_id::assign))
+        .layer(middleware::from_fn(security_headers))
         .with_state(app)
 }
 
 /// Bounds how many requests are worked on at once and how long each may take, and logs each by its id.
 async fn limit_work(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::unknown);
+    let request_id = request.extensions().get::<RequestId>().cloned();
     let path = request.uri().path().to_owned();
     let started = std::time::Instant::now();
     let Ok(_slot) = app.slots.try_acquire() else {
-        return Problem::busy().into_response_for(&request_id);
+        return Problem::busy().into_response();
     };
     let limit = Duration::from_secs(app.config.request_timeout_seconds);
     let response = match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::timed_out().into_response_for(&request_id),
+        Err(_) => Problem::timed_out().into_response(),
     };
     tracing::info!(
-        request_id = request_id.as_str(),
+        request_id = request_id.as_ref().map(RequestId::as_str),
         path,
         status = response.status().as_u16(),
         ms = started.elapsed().as_millis(),
@@ -151,14 +151,6 @@ async fn security_headers(request: Request, next: Next) -> Response {
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("cache-control", HeaderValue::from_static("no-store"));
     response
-}
-
-async fn no_route(request_id: axum::Extension<RequestId>) -> Response {
-    Problem::no_route().into_response_for(&request_id)
-}
-
-async fn method_not_allowed(request_id: axum::Extension<RequestId>) -> Response {
-    Problem::method_not_allowed().into_response_for(&request_id)
 }
 
 #[cfg(unix)]

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use rejoinder::assist::{Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest};
 use rejoinder::{MailboxId, Rejoinder, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
-use crate::request_id::RequestId;
 use crate::server::App;
 use crate::ticket::TicketDto;
 use crate::{egress, json};
@@ -154,18 +152,11 @@ pub async fn suggest(
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
-    Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
-) -> Response {
-    let answer = async {
-        let request = json::read(&headers, body, &app.config)?;
-        suggest(&app.rejoinder, app.rejoinder.default_tenant(), request).await
-    };
-    match answer.await {
-        Ok(answer) => axum::Json(answer).into_response(),
-        Err(problem) => problem.into_response_for(&request_id),
-    }
+) -> Result<Json<SuggestReplyAnswer>, Problem> {
+    let request = json::read(&headers, body, &app.config)?;
+    suggest(&app.rejoinder, app.rejoinder.default_tenant(), request).await.map(Json)
 }
 
 impl SuggestReplyAnswer {
