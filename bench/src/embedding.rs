@@ -77,9 +77,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn contestants(options: &Options, files: &ModelFiles, settings: &EmbedderOptions) -> anyhow::Result<Vec<Contestant>> {
-    let all = vec![contestant("ours (candle)", || Ok(Box::new(Ours(CandleEmbedder::load(files, settings)?))))?];
+    let ours = contestant("ours (candle)", || Ok(Box::new(Ours(CandleEmbedder::load(files, settings)?))))?;
     #[cfg(feature = "fastembed")]
     if let Some(path) = &options.onnx {
+        let mut all = vec![ours];
         all.extend(onnx::contestants(path, files, settings)?);
         return Ok(all);
     }
@@ -89,7 +90,7 @@ fn contestants(options: &Options, files: &ModelFiles, settings: &EmbedderOptions
          onnxruntime holds one); asked for {:?}",
         options.onnx
     );
-    Ok(all)
+    Ok(vec![ours])
 }
 
 fn contestant(
