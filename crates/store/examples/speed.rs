@@ -114,7 +114,7 @@ fn record(number: usize, random: &mut Random) -> Record {
         pool: Pool::Passage,
         message_id: MessageId::from_content(&[&number.to_le_bytes()]),
         mailboxes: Vec::new(),
-        direction: if number % 2 == 0 { Direction::Inbound } else { Direction::Outbound },
+        direction: if number.is_multiple_of(2) { Direction::Inbound } else { Direction::Outbound },
         sent_at: None,
         participants: vec![format!("p{}@x.example", number % 20), "desk@x.example".to_owned()],
         subject: String::new(),

@@ -1,5 +1,7 @@
 //! The conformance suite on LanceDB, and what only LanceDB can get wrong.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as the test does")]
+
 use std::path::Path;
 
 use async_trait::async_trait;

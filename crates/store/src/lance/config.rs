@@ -29,7 +29,7 @@ pub struct StoreConfig {
     /// Rows from which [`rejoinder_domain::VectorStore::optimize`] builds an approximate vector index. Below, every
     /// vector is compared, which is exact.
     pub vector_index_from: usize,
-    /// Upserts after which small files are joined without waiting for an optimize.
+    /// Upserts after which small files are joined and the indexes updated without waiting for an optimize.
     pub compact_after: usize,
     /// How long a version of a table that was replaced stays on the disk for readers that still use it.
     pub keep_versions: Duration,
@@ -47,7 +47,7 @@ impl StoreConfig {
             most_hits: 10_000,
             vector_index_from: 200_000,
             compact_after: 64,
-            keep_versions: Duration::from_secs(600),
+            keep_versions: Duration::from_mins(10),
             open_tables: 256,
         }
     }

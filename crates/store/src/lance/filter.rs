@@ -10,7 +10,7 @@ use super::rows::{direction_name, split};
 /// What `filter` lets through; `None` where it lets everything through.
 pub(super) fn expression(filter: &Filter) -> Option<DfExpr> {
     let mut parts = Vec::new();
-    parts.extend(filter.since.map(|at| not_before(at)));
+    parts.extend(filter.since.map(not_before));
     parts.extend(filter.until.map(before));
     if !filter.mailboxes.is_empty() {
         parts.push(holds_any("mailboxes", filter.mailboxes.iter().map(MailboxId::as_str)));

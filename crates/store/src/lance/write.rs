@@ -43,7 +43,7 @@ impl LanceStore {
         merge(&table, batch).await?;
         if slot.unjoined.fetch_add(1, Ordering::Relaxed) + 1 >= self.tables.config().compact_after {
             slot.unjoined.store(0, Ordering::Relaxed);
-            self.join_files(&table).await?;
+            self.join_and_index(&table).await?;
         }
         Ok(())
     }
@@ -112,12 +112,11 @@ fn last_of_each_id(records: Vec<Record>) -> Vec<Record> {
     let mut places: HashMap<RecordId, usize> = HashMap::with_capacity(records.len());
     let mut kept: Vec<Record> = Vec::with_capacity(records.len());
     for record in records {
-        match places.get(&record.id).and_then(|&place| kept.get_mut(place)) {
-            Some(earlier) => *earlier = record,
-            None => {
-                places.insert(record.id.clone(), kept.len());
-                kept.push(record);
-            }
+        if let Some(earlier) = places.get(&record.id).and_then(|&place| kept.get_mut(place)) {
+            *earlier = record;
+        } else {
+            places.insert(record.id.clone(), kept.len());
+            kept.push(record);
         }
     }
     kept
