@@ -50,7 +50,7 @@ fn run(name: &str, json: bool) -> anyhow::Result<()> {
             split: "dev".to_owned(),
             embedder: embedder()?.as_ref(),
             cache: Some(work_dir()?),
-            weights: vec![0.6, 0.7, 0.8],
+            weights: vec![0.6, 0.65, 0.7],
         }),
         "calibration" => calibration::run(corpus().ok().as_deref(), embedder()?.as_ref()),
         "ingest" => ingest::run(&work_dir()?),

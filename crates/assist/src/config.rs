@@ -48,7 +48,7 @@ pub struct RequestLimits {
 impl Default for AssistConfig {
     fn default() -> Self {
         Self {
-            dense_weight: 0.7,
+            dense_weight: 0.65,
             min_similarity: 0.62,
             min_word_overlap: 0.3,
             limit: 8,

@@ -41,7 +41,7 @@ pub struct ReplyText {
     pub sent_at: Option<Timestamp>,
 }
 
-/// One searchable record. [`Record::text`] is what is embedded and what the full-text index reads.
+/// One searchable record. Subject and [`Record::text`] are what is embedded and what the full-text index reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Deterministic id.

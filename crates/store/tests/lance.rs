@@ -1,12 +1,6 @@
 //! The conformance suite on LanceDB, and what only LanceDB can get wrong.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as the test does")]
 
 use std::path::Path;
 

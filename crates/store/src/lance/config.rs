@@ -27,9 +27,9 @@ pub struct StoreConfig {
     /// Most hits that one search returns, whatever its limit says.
     pub most_hits: usize,
     /// Rows from which [`rejoinder_domain::VectorStore::optimize`] builds an approximate vector index. Below, every
-    /// vector is compared, which is exact.
+    /// vector is compared, which is exact. Off by default until its recall is measured.
     pub vector_index_from: usize,
-    /// Upserts after which small files are joined without waiting for an optimize.
+    /// Upserts after which small files are joined and the indexes updated without waiting for an optimize.
     pub compact_after: usize,
     /// How long a version of a table that was replaced stays on the disk for readers that still use it.
     pub keep_versions: Duration,
@@ -45,7 +45,7 @@ impl StoreConfig {
             embedding,
             depth: 1_000,
             most_hits: 10_000,
-            vector_index_from: 200_000,
+            vector_index_from: usize::MAX,
             compact_after: 64,
             keep_versions: Duration::from_mins(10),
             open_tables: 256,

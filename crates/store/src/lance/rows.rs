@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::builder::{FixedSizeListBuilder, Float32Builder, ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int32Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use jiff::Timestamp;
 use rejoinder_domain::{
@@ -124,8 +124,7 @@ pub(super) fn encode(records: &[Record], schema: &SchemaRef, dims: Option<usize>
         ("text", texts(records, |record| &record.text)),
         (
             "has_reply",
-            Arc::new(records.iter().map(|record| Some(record.reply.is_some())).collect::<arrow_array::BooleanArray>())
-                as ArrayRef,
+            Arc::new(records.iter().map(|record| Some(record.reply.is_some())).collect::<BooleanArray>()) as ArrayRef,
         ),
         ("reply_message_id", reply(|reply| reply.message_id.as_str())),
         ("reply_text", reply(|reply| &reply.text)),

@@ -33,9 +33,17 @@ impl LanceStore {
         build_terms_index(table).await
     }
 
-    /// Joins small files into larger ones.
-    pub(super) async fn join_files(&self, table: &Table) -> Result<(), SeamError> {
-        compact(table, &joining()).await
+    /// Joins small files into larger ones and brings the indexes up to date, where it pays.
+    pub(super) async fn join_and_index(&self, table: &Table) -> Result<(), SeamError> {
+        if needs_compaction(table).await? {
+            compact(table, &joining()).await?;
+        }
+        let indexed = table.index_stats(TERMS_INDEX).await.map_err(failed("reading index statistics"))?;
+        if indexed.is_none_or(|stats| stats.num_unindexed_rows >= UNINDEXED_ROWS) {
+            let update = || async { table.optimize(OptimizeAction::Index(OptimizeOptions::default())).await };
+            retrying("updating indexes", update).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn optimize_tables(&self, tenant: &TenantId) -> Result<(), SeamError> {
@@ -55,14 +63,7 @@ impl LanceStore {
 
     async fn optimize_table(&self, table: &Table) -> Result<(), SeamError> {
         self.with_terms_index(table).await?;
-        if needs_compaction(table).await? {
-            self.join_files(table).await?;
-        }
-        let unindexed = table.index_stats(TERMS_INDEX).await.map_err(failed("reading index statistics"))?;
-        if unindexed.is_none_or(|stats| stats.num_unindexed_rows >= UNINDEXED_ROWS) {
-            let update = || async { table.optimize(OptimizeAction::Index(OptimizeOptions::default())).await };
-            retrying("updating indexes", update).await?;
-        }
+        self.join_and_index(table).await?;
         self.with_vector_index(table).await?;
         let keep = Age::from_std(self.tables.config().keep_versions)
             .map_err(|error| SeamError::new(ErrorKind::Invalid, "store.keep_versions is too long").caused_by(error))?;

@@ -43,7 +43,7 @@ impl LanceStore {
         merge(&table, batch).await?;
         if slot.unjoined.fetch_add(1, Ordering::Relaxed) + 1 >= self.tables.config().compact_after {
             slot.unjoined.store(0, Ordering::Relaxed);
-            self.join_files(&table).await?;
+            self.join_and_index(&table).await?;
         }
         Ok(())
     }
