@@ -91,3 +91,38 @@ fn a_garbage_ticket_is_refused_before_anything_runs() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("messages"));
 }
+
+#[test]
+fn a_damaged_model_file_is_named() {
+    let (folder, product) = text_only();
+    let models = folder.path().join("models");
+    std::fs::create_dir_all(models.join("all-MiniLM-L6-v2")).unwrap();
+    std::fs::write(models.join("all-MiniLM-L6-v2/config.json"), "{}").unwrap();
+    let output = product.command(&["models", "verify"]).env("REJOINDER_MODELS", &models).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("config.json") && said.contains("different (2 bytes)"), "{said}");
+    assert!(said.contains("model.safetensors") && said.contains("absent"), "{said}");
+}
+
+#[test]
+fn without_weights_mail_is_found_by_its_words_and_the_server_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("rejoinder.toml");
+    let models = folder.path().join("no-models");
+    let text = format!(
+        "tenant = \"words\"\n[ownership]\ndomains = [\"haldenmarsh.example\"]\n[models]\ndir = {:?}\n",
+        models.display().to_string()
+    );
+    std::fs::write(&config, text).unwrap();
+    let product = Product::with_config(&config);
+    crate::spine::ingest_sample(&product);
+    let server = product.serve();
+    let ready = server.get("/readyz");
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    assert!(ready.json()["embedder"].is_null());
+    assert!(ready.json()["notes"].to_string().contains("models pull"), "{}", ready.body);
+    let found = server.post("/v1/search", "{\"query\": \"Rücklastschriften\", \"limit\": 3}").json();
+    let first = found["data"][0]["text"].as_str().unwrap().to_lowercase();
+    assert!(first.contains("lastschrift"), "words are stemmed and found: {first}");
+}

@@ -9,7 +9,8 @@ use crate::args::Global;
 /// Starts logging. `RUST_LOG` wins over `-v`.
 pub(crate) fn start(global: &Global) {
     let level = match global.verbose {
-        0 => "warn,rejoinder=info,rejoinder_server=info",
+        // What the hub's client says of a try that failed is in the pull's own report.
+        0 => "warn,hf_hub=off,rejoinder=info,rejoinder_server=info",
         1 => "warn,rejoinder=debug,rejoinder_server=debug,rejoinder_pipeline=debug,rejoinder_store=debug",
         _ => "info,rejoinder=trace,rejoinder_server=trace,rejoinder_pipeline=trace,rejoinder_store=trace",
     };

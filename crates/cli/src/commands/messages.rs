@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use rejoinder::{Attachment, Message, SegmentKind, ThreadedMessage};
+use rejoinder::{Attachment, Message, Rejoinder, SegmentKind, ThreadedMessage};
 use serde_json::{Value, json};
 
 use super::{Outcome, open};
@@ -13,6 +13,18 @@ const PAGE: u32 = 200;
 
 pub(crate) async fn run(settings: Settings, as_json: bool) -> anyhow::Result<Outcome> {
     let rejoinder = open(settings).await?;
+    match list(&rejoinder, as_json) {
+        // `rejoinder messages | head` has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(Outcome::Complete),
+        listed => listed.map(|()| Outcome::Complete),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn list(rejoinder: &Rejoinder, as_json: bool) -> anyhow::Result<()> {
     let tenant = rejoinder.default_tenant();
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     let mut after = None;
@@ -29,7 +41,7 @@ pub(crate) async fn run(settings: Settings, as_json: bool) -> anyhow::Result<Out
         after = Some(last.message.id.clone());
     }
     output.flush()?;
-    Ok(Outcome::Complete)
+    Ok(())
 }
 
 fn object(threaded: &ThreadedMessage) -> Value {

@@ -76,7 +76,7 @@ fn list(store: &ModelStore, manifest: &Manifest, as_json: bool) -> Outcome {
 
 fn verify(store: &ModelStore, manifest: &Manifest, names: &[String], as_json: bool) -> anyhow::Result<Outcome> {
     let entries: Vec<&ModelEntry> = if names.is_empty() {
-        manifest.models.iter().filter(|entry| store.locate(entry).is_ok()).collect()
+        manifest.models.iter().filter(|entry| store.directory(entry).exists()).collect()
     } else {
         names.iter().map(|name| manifest.get(name)).collect::<Result<_, _>>()?
     };
