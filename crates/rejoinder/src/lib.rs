@@ -25,7 +25,7 @@
 //! a network connection. It does not know about HTTP.
 //!
 //! Modules in reading order: [`config`], `rejoinder` (the object), `engine` (which embedder runs), `adapters` (what the
-//! application asks for, answered by ledger and mail crate), [`inspect`], [`error`].
+//! application asks for, answered by ledger and mail crate), [`mod@inspect`], [`error`].
 
 pub mod config;
 pub mod error;

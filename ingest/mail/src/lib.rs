@@ -13,7 +13,7 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
-//! Whole mailboxes: [`discover`] says which are under a path, [`open`] reads one item by item.
+//! Whole mailboxes: [`discover()`] says which are under a path, [`open`] reads one item by item.
 //!
 //! Invariants: every item of a mailbox comes out, as a message or as a [`Skipped`](rejoinder_domain::Skipped) with its place
 //! and reason; the segments of a body follow each other without gap or overlap and cover it; hostile input costs time and

@@ -147,7 +147,7 @@ impl SourceError {
     }
 }
 
-/// Opens a mailbox that [`crate::discover`] found.
+/// Opens a mailbox that [`crate::discover()`] found.
 ///
 /// # Errors
 /// [`SourceError`] when the file cannot be read, or its format is refused as a whole.

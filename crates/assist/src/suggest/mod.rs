@@ -1,7 +1,7 @@
 //! Suggesting a reply: question, retrieval from two pools, draft, checks, citations.
 //!
 //! Today the draft is the exemplar: the reply that our side gave to the most similar message. A language model will take
-//! the place of [`fit`] alone; what is retrieved, checked and cited stays.
+//! the place of `fit` alone; what is retrieved, checked and cited stays.
 //!
 //! Modules in reading order: [`answer`] (what is asked and answered), `retrieve`, `salutation`, `support` (what a draft may
 //! state), `fit`, `citation`, [`injection`], `checks`, [`confidence`].
