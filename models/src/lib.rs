@@ -23,7 +23,7 @@
 //! Invariants: no file reaches a model's folder before its digest was compared with the manifest's; an embedder's id holds
 //! the digest of the weights it computes with; a text's vector does not depend on what else is in the call; the memory of
 //! a call is bounded by workers and batch tokens, whatever the texts. The crate knows nothing of mail, stores or HTTP
-//! servers, and talks to the network in [`pull`] alone.
+//! servers, and talks to the network in [`mod@pull`] alone.
 //!
 //! Modules in reading order: [`manifest`], [`store`], [`mod@pull`], [`options`], `candle_embedder`, `bert` (the forward
 //! pass), `fastembed_embedder`, [`error`].

@@ -1,7 +1,7 @@
 //! Vectors and full text: the embedded store behind [`rejoinder_domain::VectorStore`], and what every store must do.
 //!
-//! [`LanceStore`] keeps records in LanceDB tables in a folder. A search looks by vector (cosine, exact up to some hundred
-//! thousand rows) and by words (BM25), and [`fusion`] makes one ranking of both. The words are made by [`analysis`]:
+//! [`LanceStore`] keeps records in LanceDB tables in a folder. A search looks by vector (cosine; exact unless an
+//! approximate index is configured) and by words (BM25), and [`fusion`] makes one ranking of both. The words are made by [`analysis`]:
 //! LanceDB's own tokenizers know one language per index, mail has several, so the index is given terms that are stemmed
 //! already, each record in its own language.
 //!
