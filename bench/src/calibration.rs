@@ -43,10 +43,10 @@ fn sample_pairs(embedder: &dyn Embedder) -> anyhow::Result<Vec<(f32, bool)>> {
         }
     }
     let expected: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json"))?)?;
-    let conversations = expected["conversations"].as_array().context("conversations")?;
+    let conversations = expected.get("conversations").and_then(Value::as_array).context("conversations")?;
     let first = |conversation: &Value| {
-        let id = conversation["messages"].get(0).and_then(Value::as_str)?;
-        Some((conversation["topic"].as_str()?.to_owned(), texts.get(id)?.as_str()))
+        let id = conversation.get("messages")?.get(0)?.as_str()?;
+        Some((conversation.get("topic")?.as_str()?.to_owned(), texts.get(id)?.as_str()))
     };
     let (topics, questions): (Vec<String>, Vec<&str>) = conversations.iter().filter_map(first).unzip();
     let vectors = embedder.embed(&questions, Role::Query)?;
