@@ -12,7 +12,7 @@ pub(crate) fn print(answer: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The text that [`print`] prints.
+/// The text that [`print()`] prints.
 pub(crate) fn render(answer: &Value) -> anyhow::Result<String> {
     let has = |key: &str| answer.get(key).is_some();
     if has("suggestions") {
