@@ -12,6 +12,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rejoinder-pst", &[]),
     ("rejoinder-mail", &["rejoinder-domain", "rejoinder-pst"]),
     ("rejoinder-models", &["rejoinder-domain"]),
+    ("rejoinder-decoder", &[]),
+    ("rejoinder-grammar", &[]),
+    ("rejoinder-vocabulary", &[]),
+    ("rejoinder-serving", &["rejoinder-decoder", "rejoinder-domain", "rejoinder-grammar", "rejoinder-vocabulary"]),
     ("rejoinder-pipeline", &["rejoinder-domain", "rejoinder-ledger", "rejoinder-mail"]),
     (
         "rejoinder",
@@ -24,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rejoinder-models",
             "rejoinder-pipeline",
             "rejoinder-pst",
+            "rejoinder-serving",
         ],
     ),
     ("rejoinder-server", &["rejoinder"]),

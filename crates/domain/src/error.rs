@@ -15,6 +15,10 @@ pub enum ErrorKind {
     },
     /// The input is longer than the model takes.
     ContextTooLong,
+    /// The answer did not come within the time it was allowed.
+    DeadlineExceeded,
+    /// The answer had to have a form (JSON, a pattern) and was not complete within the tokens it was allowed.
+    OutputIncomplete,
     /// A credential is missing or wrong.
     Auth,
     /// The caller's input cannot be served as it is.

@@ -17,11 +17,13 @@
 //! Invariants: a tenant is never empty and has no default; a span never splits a character of the text it was made for;
 //! an error carries a [`ErrorKind`], and decisions are made on the kind alone.
 //!
-//! Modules in reading order: [`tenant`], [`id`], [`span`], [`message`], [`record`], [`embed`], [`store`], [`error`].
+//! Modules in reading order: [`tenant`], [`id`], [`span`], [`message`], [`record`], [`embed`],
+//! [`language`], [`store`], [`error`].
 
 pub mod embed;
 pub mod error;
 pub mod id;
+pub mod language;
 pub mod message;
 pub mod record;
 pub mod span;
@@ -31,6 +33,10 @@ pub mod tenant;
 pub use embed::{Embedder, Role};
 pub use error::{ErrorKind, SeamError};
 pub use id::{MailboxId, MessageId, RecordId, ThreadId};
+pub use language::{
+    ChatMessage, ChatRole, FinishReason, GenerateEvent, GenerateRequest, GenerateStream, Generated, LanguageModel,
+    OutputFormat, Priority, Sampling, TokenUsage,
+};
 pub use message::{
     Address, Attachment, AttachmentMethod, Body, BodySource, Direction, ItemKind, Message, Provenance, Segment,
     SegmentKind, Skipped,

@@ -1,0 +1,1 @@
+//! Local language models served to many callers.
