@@ -116,3 +116,75 @@ fn words<'t>(regex: &Regex, keep_line_ends: bool, text: &'t str, pieces: &mut Ve
     }
     pieces.extend(Some(rest).filter(|rest| !rest.is_empty()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SCHEMES, Splitter};
+
+    #[test]
+    fn every_scheme_compiles_and_loses_nothing() {
+        for (name, _) in SCHEMES {
+            let splitter = Splitter::named(name).unwrap();
+            for text in ["", " ", "\n", "a  \r\n b\u{a0}\u{a0}1234½ «x» e\u{301}\u{200b}'S \u{1f44d}\u{1f3fd}  "] {
+                let pieces = splitter.split(text);
+                assert_eq!(pieces.concat(), text, "{name}");
+                assert!(pieces.iter().all(|piece| text.is_empty() || !piece.is_empty()), "{name}: {pieces:?}");
+            }
+        }
+        let error = Splitter::named("tekken").unwrap_err().to_string();
+        assert!(error.contains("tekken") && error.contains("qwen2") && error.contains("smollm"), "{error}");
+    }
+
+    /// The same texts under every rule; `|` separates the pieces, `⏎` is a line feed.
+    #[test]
+    fn golden_pieces() {
+        let table: &[(&str, [(&str, &str); 5])] = &[
+            (
+                "We've 1234 ITEMS, don'T",
+                [
+                    ("gpt-2", "We|'ve| 1234| ITEMS|,| don|'|T"),
+                    ("smollm", "We|'ve| |1|2|3|4| ITEMS|,| don|'|T"),
+                    ("qwen2", "We|'ve| |1|2|3|4| ITEMS|,| don|'T"),
+                    ("llama-bpe", "We|'ve| |123|4| ITEMS|,| don|'T"),
+                    ("default", "We|'|ve| |123|4| ITEMS|,| don|'|T"),
+                ],
+            ),
+            (
+                "  a   b  12  ",
+                [
+                    ("gpt-2", " | a|  | b| | 12|  "),
+                    ("smollm", " | a|  | b|  |1|2|  "),
+                    ("qwen2", " | a|  | b| | |1|2|  "),
+                    ("llama-bpe", " | a|  | b| | |12|  "),
+                    ("default", " | a|  | b| | |12|  "),
+                ],
+            ),
+            (
+                "x!⏎⏎y  ⏎  z",
+                [
+                    ("gpt-2", "x|!|⏎|⏎|y|  ⏎ | z"),
+                    ("smollm", "x|!|⏎|⏎|y|  ⏎ | z"),
+                    ("qwen2", "x|!⏎⏎|y|  ⏎| | z"),
+                    ("llama-bpe", "x|!⏎⏎|y|  ⏎| | z"),
+                    ("default", "x|!|⏎|⏎|y|  ⏎ | z"),
+                ],
+            ),
+            (
+                "\"Grüße\" $5 a=b",
+                [
+                    ("gpt-2", "\"|Grüße|\"| $|5| a|=|b"),
+                    ("smollm", "\"|Grüße|\"| $|5| a|=|b"),
+                    ("qwen2", "\"Grüße|\"| $|5| a|=b"),
+                    ("llama-bpe", "\"Grüße|\"| $|5| a|=b"),
+                    ("default", "\"|Grüße|\"| |$|5| a|=|b"),
+                ],
+            ),
+        ];
+        for (text, expected) in table {
+            for (name, pieces) in expected {
+                let found = Splitter::named(name).unwrap().split(&text.replace('⏎', "\n")).join("|");
+                assert_eq!(found.replace('\n', "⏎"), *pieces, "{name} on {text:?}");
+            }
+        }
+    }
+}
