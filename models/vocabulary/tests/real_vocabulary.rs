@@ -1,6 +1,6 @@
-//! SmolLM2's vocabulary against llama.cpp.
+//! The vocabulary of `SmolLM2` against llama.cpp.
 //!
-//! `REJOINDER_SMOLLM2` = path of a GGUF file of SmolLM2 runs the checked-in ids. `REJOINDER_TOKENS` = the folder that
+//! `REJOINDER_SMOLLM2` = path of a GGUF file of it runs the checked-in ids. `REJOINDER_TOKENS` = the folder that
 //! `tests/reference/llama_tokens.py` wrote runs every text in it, under every pre-tokenizer.
 #![allow(
     clippy::unwrap_used,
