@@ -14,6 +14,8 @@ pub(crate) mod lanes;
 pub(crate) mod pack;
 mod plain;
 pub(crate) mod product;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vector;
 
 use lanes::Lanes;

@@ -169,32 +169,24 @@ fn q4<L: Lanes, const T: usize>(
             .zip(input_scales.iter().zip(input_sums))
             .zip(scales.scales.as_chunks::<2>().0.iter().zip(scales.minima.as_chunks::<2>().0));
         for (((weights, inputs), (input_scales, input_sums)), (scales, minima)) in parts {
-            let mut loaded = [lanes.load_bytes(&[0; QUAD_BYTES]); 8];
-            for (loaded, weights) in loaded.iter_mut().zip(weights) {
-                *loaded = lanes.load_bytes(weights);
-            }
+            let (mut low, mut high) = ([lanes.splat_int(0); T], [lanes.splat_int(0); T]);
             let (low_inputs, high_inputs) = inputs.split_at(8);
-            let mut nibbles = loaded;
-            for nibble in &mut nibbles {
-                *nibble = lanes.low_nibbles(*nibble);
+            for ((weights, low_inputs), high_inputs) in weights.iter().zip(low_inputs).zip(high_inputs) {
+                let weights = lanes.load_bytes(weights);
+                let (low_nibbles, high_nibbles) = (lanes.low_nibbles(weights), lanes.high_nibbles(weights));
+                for (dot, input) in low.iter_mut().zip(low_inputs) {
+                    *dot = lanes.dot(*dot, low_nibbles, *input);
+                }
+                for (dot, input) in high.iter_mut().zip(high_inputs) {
+                    *dot = lanes.dot(*dot, high_nibbles, *input);
+                }
             }
-            let zero = [lanes.splat_int(0); T];
-            let low = dots::<L, T, 8>(lanes, zero, nibbles, low_inputs);
             let ([low_scale, high_scale], [low_minimum, high_minimum]) = (scales, minima);
             let ([low_scales, high_scales], [low_sums, high_sums]) = (input_scales, input_sums);
-            let scale = lanes.mul(factor, lanes.load_unsigned(low_scale));
-            let least = lanes.mul(minimum, lanes.load_unsigned(low_minimum));
-            add_scaled(lanes, &mut sums, low, scale, low_scales);
-            take_minimum(lanes, &mut sums, least, low_sums);
-            let mut nibbles = loaded;
-            for nibble in &mut nibbles {
-                *nibble = lanes.high_nibbles(*nibble);
-            }
-            let high = dots::<L, T, 8>(lanes, zero, nibbles, high_inputs);
-            let scale = lanes.mul(factor, lanes.load_unsigned(high_scale));
-            let least = lanes.mul(minimum, lanes.load_unsigned(high_minimum));
-            add_scaled(lanes, &mut sums, high, scale, high_scales);
-            take_minimum(lanes, &mut sums, least, high_sums);
+            add_scaled(lanes, &mut sums, low, lanes.mul(factor, lanes.load_unsigned(low_scale)), low_scales);
+            take_minimum(lanes, &mut sums, lanes.mul(minimum, lanes.load_unsigned(low_minimum)), low_sums);
+            add_scaled(lanes, &mut sums, high, lanes.mul(factor, lanes.load_unsigned(high_scale)), high_scales);
+            take_minimum(lanes, &mut sums, lanes.mul(minimum, lanes.load_unsigned(high_minimum)), high_sums);
         }
     }
     sums
