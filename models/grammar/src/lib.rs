@@ -49,7 +49,7 @@
 //! requests.
 //!
 //! Modules in reading order: [`factory`], [`matcher`], [`mask`], [`tokens`], [`options`], `schema` (from JSON Schema to
-//! the engine's dialect), `engine`, [`error`].
+//! the engine's dialect), `engine`, [`mod@walk`], [`error`].
 
 mod engine;
 pub mod error;
@@ -59,6 +59,7 @@ pub mod matcher;
 pub mod options;
 mod schema;
 pub mod tokens;
+pub mod walk;
 
 pub use error::GrammarError;
 pub use factory::{Grammar, GrammarFactory};
@@ -66,3 +67,4 @@ pub use mask::TokenMask;
 pub use matcher::{Matcher, Speculation};
 pub use options::{Caps, GrammarOptions, Limits, Spacing};
 pub use tokens::{Encode, TokenTable};
+pub use walk::{Verdict, Walk, walk};

@@ -15,6 +15,8 @@ pub(super) struct Composition {
     pub(super) names: Vec<(String, usize)>,
     /// Whether any of the schemas describes properties that it does not name.
     pub(super) describes_others: bool,
+    /// Whether any of the schemas says of all properties that they are known to it, or may.
+    pub(super) evaluates_others: bool,
     /// Whether any of the schemas has `type`.
     pub(super) typed: bool,
     /// Whether all schemas must hold together: no alternatives.
@@ -63,6 +65,8 @@ impl Composition {
         self.describes_others |=
             schema.get("patternProperties").is_some_and(|value| value != &Value::Object(Map::new()));
         self.describes_others |= schema.get("additionalProperties").is_some_and(|value| !value.is_boolean());
+        self.evaluates_others |= schema.contains_key("additionalProperties") || schema.contains_key("if");
+        self.evaluates_others |= depth > 0 && schema.contains_key("unevaluatedProperties");
         for (keyword, value) in schema {
             if !APPLICATORS.contains(&keyword.as_str()) {
                 continue;
@@ -115,6 +119,7 @@ impl Composition {
             let mut one = Self::default();
             one.collect(branch, &format!("{at}/{index}"), references, seen, depth + 1);
             self.describes_others |= one.describes_others;
+            self.evaluates_others |= one.evaluates_others;
             self.typed |= one.typed;
             for (name, count) in one.names {
                 match most.names.iter_mut().find(|(known, _)| *known == name) {

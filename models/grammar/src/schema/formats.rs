@@ -12,8 +12,8 @@ pub(super) enum Purpose {
 
 /// What is known of a format.
 pub(super) enum Format {
-    /// An anchored expression in the engine's syntax.
-    Pattern(String),
+    /// An anchored expression in the engine's syntax, and a greatest length that it does not say.
+    Pattern(String, Option<u64>),
     /// The name is of the JSON Schema specification, and there is no expression for it.
     Unsupported,
     /// The name is not of the specification: an annotation, as the specification says.
@@ -41,10 +41,15 @@ const EMAIL_ANY: &str = concat!(
     "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*",
     "@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*",
 );
-const HOST: &str =
-    "[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?){0,4}";
-const HOST_ANY: &str =
-    "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*";
+/// Letters, digits and hyphens, not hyphens as third and fourth (RFC 5890: those are encodings, whose validity no
+/// expression can tell).
+const LABEL: &str = concat!(
+    "[A-Za-z0-9](?:[A-Za-z0-9-]?[A-Za-z0-9])?",
+    "|[A-Za-z0-9][A-Za-z0-9-](?:[A-Za-z0-9][A-Za-z0-9-]?[A-Za-z0-9-]{0,REST}[A-Za-z0-9]",
+    "|-[A-Za-z0-9](?:[A-Za-z0-9-]{0,REST}[A-Za-z0-9])?)",
+);
+/// The longest host name (RFC 1123).
+const HOST_CHARS: u64 = 253;
 const URI: &str = concat!(
     "(?:https?://(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\\.){1,4}[A-Za-z]{2,12}(?::[1-9][0-9]{1,4})?",
     "(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2}){0,64}){0,8}",
@@ -67,7 +72,7 @@ pub(super) fn lookup(format: &str, purpose: Purpose) -> Format {
         "ipv4" => format!("{BYTE}(?:\\.{BYTE}){{3}}"),
         "ipv6" => ipv6(),
         "email" => choose(EMAIL, EMAIL_ANY),
-        "hostname" => choose(HOST, HOST_ANY),
+        "hostname" => host(purpose),
         "uri" if generate => URI.to_owned(),
         "uri"
         | "uri-reference"
@@ -81,7 +86,14 @@ pub(super) fn lookup(format: &str, purpose: Purpose) -> Format {
         | "regex" => return Format::Unsupported,
         _ => return Format::Annotation,
     };
-    Format::Pattern(format!("^(?:{body})$"))
+    Format::Pattern(format!("^(?:{body})$"), (format == "hostname").then_some(HOST_CHARS))
+}
+
+/// RFC 1123 section 2.1: labels of at most 63 characters.
+fn host(purpose: Purpose) -> String {
+    let (rest, labels) = if purpose == Purpose::Generate { ("28", "{0,4}") } else { ("58", "*") };
+    let label = LABEL.replace("REST", rest);
+    format!("(?:{label})(?:\\.(?:{label})){labels}")
 }
 
 /// RFC 3339 `full-date`.

@@ -56,7 +56,10 @@ pub(super) fn classify(schema: &Map<String, Value>, keyword: &str, value: &Value
     }
     match keyword {
         "not" => Keyword::Unsupported("a value that must not have a form cannot be built token by token"),
-        "if" if schema.contains_key("then") || schema.contains_key("else") => {
+        "if" if ["then", "else", "unevaluatedProperties", "unevaluatedItems"]
+            .iter()
+            .any(|word| schema.contains_key(*word)) =>
+        {
             Keyword::Unsupported("conditions are not supported; write the cases as alternatives of `anyOf`")
         }
         "contains"

@@ -150,7 +150,9 @@ impl Walker<'_> {
     ) -> Result<Option<Value>, GrammarError> {
         match map.get("unevaluatedProperties") {
             None | Some(Value::Bool(true)) => Ok(None),
-            Some(Value::Bool(false)) if composition.certain && !composition.describes_others => {
+            Some(Value::Bool(false))
+                if composition.certain && !composition.describes_others && !composition.evaluates_others =>
+            {
                 Ok(Some(named_only(composition)))
             }
             Some(_) => Err(unsupported(
@@ -183,13 +185,9 @@ impl Walker<'_> {
         Some(closing)
     }
 
-    /// `propertyNames` as schemas for the object.
-    pub(super) fn property_names(
-        &mut self,
-        names: &Value,
-        here: &str,
-        at: &str,
-    ) -> Result<Option<Value>, GrammarError> {
+    /// `propertyNames` as a schema for the object, whose values are valid against `value`.
+    pub(super) fn property_names(&self, names: &Value, at: &str, value: &Value) -> Result<Option<Value>, GrammarError> {
+        let here = pointer(at, "propertyNames");
         let map = match names {
             Value::Bool(true) => return Ok(None),
             Value::Bool(false) => return Ok(Some(json!({"additionalProperties": false}))),
@@ -205,11 +203,11 @@ impl Walker<'_> {
         match (keywords.as_slice(), map.get("pattern"), map.get("enum")) {
             ([], _, _) => Ok(None),
             (["pattern"], Some(Value::String(pattern)), _) => {
-                let pattern = self.pattern(pattern, "pattern", here)?;
-                Ok(Some(json!({"patternProperties": {pattern: true}, "additionalProperties": false})))
+                let pattern = self.pattern(pattern, "pattern", &here)?;
+                Ok(Some(json!({"patternProperties": {pattern: value}, "additionalProperties": false})))
             }
             (["enum"], _, Some(Value::Array(names))) => {
-                let names = names.iter().filter_map(Value::as_str).map(|name| (name.to_owned(), Value::Bool(true)));
+                let names = names.iter().filter_map(Value::as_str).map(|name| (name.to_owned(), value.clone()));
                 Ok(Some(json!({"properties": Map::from_iter(names), "additionalProperties": false})))
             }
             _ => Err(unsupported("propertyNames", at, "only one `pattern` or `enum`")),

@@ -13,7 +13,7 @@ pub(super) struct References<'a> {
     /// The document's own address.
     base: Option<&'a str>,
     /// `$anchor` (and `$id: "#name"` of old drafts) to the pointer of its subschema.
-    anchors: HashMap<&'a str, String>,
+    anchors: HashMap<&'a str, Vec<String>>,
     /// Pointers of subschemas with an address of their own, which changes what references below them mean.
     embedded: Vec<String>,
 }
@@ -36,12 +36,12 @@ impl<'a> References<'a> {
             Value::Object(map) => {
                 for key in ["$anchor", "$dynamicAnchor"] {
                     if let Some(name) = map.get(key).and_then(Value::as_str) {
-                        self.anchors.insert(name, at.clone());
+                        self.anchors.entry(name).or_default().push(at.clone());
                     }
                 }
                 match address(value) {
                     Some(address) if address.starts_with('#') => {
-                        self.anchors.insert(address.trim_start_matches('#'), at.clone());
+                        self.anchors.entry(address.trim_start_matches('#')).or_default().push(at.clone());
                     }
                     Some(_) if !at.is_empty() => self.embedded.push(at.clone()),
                     _ => {}
@@ -67,8 +67,7 @@ impl<'a> References<'a> {
             reason: format!("`{reference}`: {reason}"),
         };
         let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let inside = |outer: &String| at == outer || at.starts_with(&format!("{outer}/"));
-        if self.embedded.iter().any(inside) {
+        if self.is_embedded(at) {
             return Err(unsupported("a reference below an `$id` of its own"));
         }
         let base = self.base.map(|base| base.split('#').next().unwrap_or_default());
@@ -79,8 +78,9 @@ impl<'a> References<'a> {
         let target = if fragment.is_empty() || fragment.starts_with('/') {
             fragment
         } else {
-            let found = self.anchors.get(fragment.as_str()).cloned();
-            found.ok_or_else(|| unsupported("no subschema has that anchor"))?
+            let places = self.anchors.get(fragment.as_str()).into_iter().flatten();
+            let mut places = places.filter(|place| !self.is_embedded(place));
+            places.next().cloned().ok_or_else(|| unsupported("no subschema has that anchor"))?
         };
         match self.document.pointer(&target) {
             Some(schema) => Ok((target, schema)),
@@ -89,6 +89,11 @@ impl<'a> References<'a> {
                 reason: format!("the reference `{reference}` leads nowhere"),
             }),
         }
+    }
+
+    /// Whether what is at `at` belongs to a subschema with an address of its own.
+    fn is_embedded(&self, at: &str) -> bool {
+        self.embedded.iter().any(|outer| at == outer || at.starts_with(&format!("{outer}/")))
     }
 }
 

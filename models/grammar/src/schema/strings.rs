@@ -31,7 +31,7 @@ impl Walker<'_> {
                 Some(self.pattern(pattern, "pattern", at)?)
             }
         };
-        let format = self.format(map, at, caps)?;
+        let (format, format_most) = self.format(map, at)?;
         let cap = caps.and_then(|caps| {
             let cap = if pattern.is_some() { caps.pattern_chars } else { caps.string_chars };
             // Generating formats are bounded by themselves.
@@ -44,6 +44,7 @@ impl Walker<'_> {
             (None, Some(cap)) => Some(cap.max(least.saturating_mul(2))),
             (most, _) => most,
         };
+        let most = [most, format_most].into_iter().flatten().min();
         if least > 0 {
             out.insert("minLength".to_owned(), json!(least));
         }
@@ -63,18 +64,18 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn format(&self, map: &Map<String, Value>, at: &str, caps: Option<&Caps>) -> Result<Option<String>, GrammarError> {
-        let Some(value) = map.get("format") else { return Ok(None) };
+    /// The expression of the schema's format, and the greatest length that it allows.
+    fn format(&self, map: &Map<String, Value>, at: &str) -> Result<(Option<String>, Option<u64>), GrammarError> {
+        let Some(value) = map.get("format") else { return Ok((None, None)) };
         let name = value.as_str().ok_or_else(|| wrong("format", "a string", at))?;
         let purpose = if self.caps().is_some() { Purpose::Generate } else { Purpose::Judge };
-        if map.contains_key("enum") || map.contains_key("const") {
+        if purpose == Purpose::Generate && (map.contains_key("enum") || map.contains_key("const")) {
             // The values are given; whether they have the format is for whoever wrote them.
-            let _ = caps;
-            return Ok(None);
+            return Ok((None, None));
         }
         match formats::lookup(name, purpose) {
-            Format::Pattern(pattern) => Ok(Some(pattern)),
-            Format::Annotation => Ok(None),
+            Format::Pattern(pattern, most) => Ok((Some(pattern), most)),
+            Format::Annotation => Ok((None, None)),
             Format::Unsupported => Err(unsupported("format", at, format!("there is no grammar for `{name}`"))),
         }
     }

@@ -180,6 +180,14 @@ impl<'a> Walker<'a> {
                 }
                 continue;
             }
+            if keyword == "propertyNames" {
+                // Where nothing else is said about the properties, this is all that bounds them.
+                let undescribed = composition.names.is_empty() && !composition.describes_others;
+                let values = if outermost && undescribed { Stand::Alone } else { Stand::Unknown };
+                let values = self.anything(values);
+                parts.extend(self.property_names(value, at, &values)?);
+                continue;
+            }
             self.applied(keyword, value, at, part, &mut parts)?;
         }
         if own.remove("unevaluatedProperties").is_some() {
@@ -217,7 +225,6 @@ impl<'a> Walker<'a> {
                 parts.push(marked(at, Map::from_iter([(keyword.to_owned(), branches)])));
             }
             ("allOf" | "anyOf" | "oneOf", _) => return Err(wrong(keyword, "an array of schemas", at)),
-            ("propertyNames", names) => parts.extend(self.property_names(names, &here, at)?),
             (_, Value::Object(dependencies)) => {
                 for (name, dependency) in dependencies {
                     let then = match dependency {

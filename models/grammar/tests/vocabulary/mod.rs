@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rejoinder_grammar::{GrammarFactory, TokenTable};
+use rejoinder_grammar::{GrammarError, GrammarFactory, Matcher, TokenTable};
 
 const TEXT: &str = r#"{"name": "Anna Smith", "email": "anna.smith@example.com", "age": 42, "active": true, "tags": ["new", "vip"]}
 {"order_id": "A-1001", "status": "refunded", "amount": 19.99, "currency": "EUR", "items": [{"sku": "X1", "count": 2}]}
@@ -101,5 +101,46 @@ impl Vocabulary {
         let encoder = Arc::clone(&bpe);
         let factory = GrammarFactory::new(&table, Arc::new(move |text: &str| encoder.encode(text))).unwrap();
         Self { bpe, factory, end, control: end + 1 }
+    }
+
+    /// Takes random allowed tokens until the end; `None` where there is none within `max_tokens`.
+    pub(crate) fn random_walk(
+        &self,
+        matcher: &mut Matcher,
+        dice: &mut Dice,
+        max_tokens: usize,
+    ) -> Result<Option<String>, GrammarError> {
+        let mut bytes = Vec::new();
+        for _ in 0..max_tokens {
+            let mut next = matcher.forced_tokens();
+            if next.is_empty() {
+                let tokens = matcher.mask()?.tokens();
+                next = vec![tokens[dice.below(tokens.len())]];
+            }
+            for token in next {
+                matcher.accept(token)?;
+                if token == self.end {
+                    return Ok(Some(String::from_utf8(bytes).unwrap()));
+                }
+                bytes.extend_from_slice(&self.bpe.words[token as usize]);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A generator of random numbers (xorshift64*).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    pub(crate) fn below(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % sides
     }
 }
