@@ -5,7 +5,7 @@ use crate::kernels::activation::{ActivationTile, Activations, Wanted};
 use crate::kernels::attention::{AttendSpan, Merge, QUERIES, SPAN, WIDEST_HEAD, slot_values};
 use crate::kernels::pack::{Format, PackedMatrix};
 use crate::kernels::product::Product;
-use crate::kernels::vector::{Gate, Norm, Rotate};
+use crate::kernels::vector::{Gated, Norm, Rotate};
 use crate::kernels::{LANES, Level};
 use crate::shape::Shape;
 use crate::team::Team;
@@ -156,7 +156,9 @@ impl Decoder {
         for index in 0..steps.len() {
             let reserved = steps.get_mut(index).map_or(Ok(()), |step| step.cache.reserve(step.tokens.len()));
             if let Err(error) = reserved {
-                steps.iter_mut().for_each(|step| step.cache.give_back_spare());
+                for step in steps.iter_mut() {
+                    step.cache.give_back_spare();
+                }
                 return Err(error);
             }
         }
@@ -334,7 +336,7 @@ impl Decoder {
             for tile in tiles {
                 for index in 0..tile.width {
                     let (token, row) = (tile.first + index, tile.row.as_mut_slice());
-                    level.run(Gate { gate: gates, up: ups, tokens, token, row });
+                    level.run(Gated { gate: gates, up: ups, tokens, token, row });
                     tile.put(level, index);
                 }
             }

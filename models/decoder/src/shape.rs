@@ -11,7 +11,7 @@ use crate::{DecoderError, Gguf};
 pub enum Architecture {
     /// Qwen3, dense: a norm on every head of queries and keys.
     Qwen3,
-    /// Llama 2 and 3, SmolLM2 and others of that build. Query and key rows lie in another order in the file.
+    /// Llama 2 and 3, `SmolLM2` and others of that build. Query and key rows lie in another order in the file.
     Llama,
 }
 

@@ -1,5 +1,6 @@
 //! Lanes as 512-bit registers: AVX-512 F, BW, DQ and VL with VNNI (Zen 4, Ice Lake and later).
 #![expect(unsafe_code, reason = "vector instructions of a machine that was found to have them")]
+#![expect(clippy::cast_ptr_alignment, reason = "loads and stores here take any address")]
 
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_storeu_si128,

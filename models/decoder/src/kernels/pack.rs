@@ -15,9 +15,9 @@ use crate::DecoderError;
 use crate::gguf::TensorView;
 use crate::team::Team;
 
-/// Values that share a scale in Q8_0 and in quantised activations.
+/// Values that share a scale in `Q8_0` and in quantised activations.
 pub(crate) const BLOCK: usize = 32;
-/// Values of a super-block of Q4_K and Q6_K.
+/// Values of a super-block of `Q4_K` and `Q6_K`.
 pub(crate) const SUPER: usize = 256;
 /// Bytes that one `dot` takes.
 pub(crate) const QUAD_BYTES: usize = 4 * LANES;
@@ -42,7 +42,7 @@ pub(crate) enum Format {
     Q6 { quads: Quads, scales: Vec<Q6Scales> },
 }
 
-/// Scales of 16 rows of a Q4_K super-block.
+/// Scales of 16 rows of a `Q4_K` super-block.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Q4Scales {
@@ -56,7 +56,7 @@ pub(crate) struct Q4Scales {
     pub(crate) minima: [[u8; LANES]; 8],
 }
 
-/// Scales of 16 rows of a Q6_K super-block.
+/// Scales of 16 rows of a `Q6_K` super-block.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Q6Scales {

@@ -23,6 +23,7 @@ impl Avx2 {
     }
 
     /// Runs `kernel` on arrays, which the compiler turns into these instructions.
+    #[expect(clippy::unused_self, reason = "it is the proof that the machine has the instructions")]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma,f16c")]
         fn inner<K: Kernel>(kernel: K) -> K::Output {

@@ -94,23 +94,6 @@ fn floats<L: Lanes, const T: usize>(lanes: L, values: &[f32], tile: &ActivationT
     sums
 }
 
-/// Every `dot` of eight quads on top of `starts`, with the weights that `weights` gives for each.
-#[inline(always)]
-fn dots<L: Lanes, const T: usize, const N: usize>(
-    lanes: L,
-    starts: [L::Ints; T],
-    weights: [L::Bytes; N],
-    quads: &[[i32; T]],
-) -> [L::Ints; T] {
-    let mut dots = starts;
-    for (weights, quads) in weights.into_iter().zip(quads) {
-        for (dot, quad) in dots.iter_mut().zip(quads) {
-            *dot = lanes.dot(*dot, weights, *quad);
-        }
-    }
-    dots
-}
-
 #[inline(always)]
 fn starts<L: Lanes, const T: usize>(lanes: L, values: &[i32; T]) -> [L::Ints; T] {
     let mut starts = [lanes.splat_int(0); T];
@@ -237,64 +220,44 @@ fn q6<L: Lanes, const T: usize>(
         let parts =
             weights.iter().zip(inputs).zip(input_scales.iter().zip(offsets)).zip(scales.scales.as_chunks::<4>().0);
         for (((weights, inputs), (input_scales, offsets)), scales) in parts {
-            let ([a, b, c, d, e, f, g, h, high @ ..], [first, second, third, fourth]) =
-                (weights, inputs.as_chunks::<4>().0)
-            else {
-                continue;
-            };
-            let high = load_four(lanes, high);
-            let ([low_scales, high_scales], [s0, s1, s2, s3], [o0, o1, o2, o3]) = (input_scales, scales, offsets);
-            let (low, next) = (load_four(lanes, &[*a, *b, *c, *d]), load_four(lanes, &[*e, *f, *g, *h]));
-            let dots0 = six::<L, T, 0>(lanes, starts(lanes, o0), low_of(lanes, low), high, first);
-            add_scaled(lanes, &mut sums, dots0, lanes.mul(factor, lanes.load_signed(s0)), low_scales);
-            let dots1 = six::<L, T, 1>(lanes, starts(lanes, o1), low_of(lanes, next), high, second);
-            add_scaled(lanes, &mut sums, dots1, lanes.mul(factor, lanes.load_signed(s1)), low_scales);
-            let dots2 = six::<L, T, 2>(lanes, starts(lanes, o2), high_of(lanes, low), high, third);
-            add_scaled(lanes, &mut sums, dots2, lanes.mul(factor, lanes.load_signed(s2)), high_scales);
-            let dots3 = six::<L, T, 3>(lanes, starts(lanes, o3), high_of(lanes, next), high, fourth);
-            add_scaled(lanes, &mut sums, dots3, lanes.mul(factor, lanes.load_signed(s3)), high_scales);
+            // Quads 0 to 3 hold the nibbles of inputs 0 to 15 and 32 to 47, 4 to 7 those of 16 to 31 and 48 to 63.
+            let Some((first, rest)) = weights.split_first_chunk::<4>() else { continue };
+            let Some((second, high)) = rest.split_first_chunk::<4>() else { continue };
+            let ([first_scale, second_scale, third_scale, fourth_scale], [from0, from1, from2, from3]) =
+                (scales, offsets);
+            let [inputs0, inputs1, inputs2, inputs3] = inputs.as_chunks::<4>().0 else { continue };
+            let [low_scales, high_scales] = input_scales;
+            let dots = six::<L, T, 0>(lanes, from0, first, high, inputs0);
+            add_scaled(lanes, &mut sums, dots, lanes.mul(factor, lanes.load_signed(first_scale)), low_scales);
+            let dots = six::<L, T, 1>(lanes, from1, second, high, inputs1);
+            add_scaled(lanes, &mut sums, dots, lanes.mul(factor, lanes.load_signed(second_scale)), low_scales);
+            let dots = six::<L, T, 2>(lanes, from2, first, high, inputs2);
+            add_scaled(lanes, &mut sums, dots, lanes.mul(factor, lanes.load_signed(third_scale)), high_scales);
+            let dots = six::<L, T, 3>(lanes, from3, second, high, inputs3);
+            add_scaled(lanes, &mut sums, dots, lanes.mul(factor, lanes.load_signed(fourth_scale)), high_scales);
         }
     }
     sums
 }
 
-#[inline(always)]
-fn load_four<L: Lanes>(lanes: L, quads: &[[u8; QUAD_BYTES]; 4]) -> [L::Bytes; 4] {
-    let mut loaded = [lanes.load_bytes(&[0; QUAD_BYTES]); 4];
-    for (loaded, quad) in loaded.iter_mut().zip(quads) {
-        *loaded = lanes.load_bytes(quad);
-    }
-    loaded
-}
-
-#[inline(always)]
-fn low_of<L: Lanes>(lanes: L, mut bytes: [L::Bytes; 4]) -> [L::Bytes; 4] {
-    for byte in &mut bytes {
-        *byte = lanes.low_nibbles(*byte);
-    }
-    bytes
-}
-
-#[inline(always)]
-fn high_of<L: Lanes>(lanes: L, mut bytes: [L::Bytes; 4]) -> [L::Bytes; 4] {
-    for byte in &mut bytes {
-        *byte = lanes.high_nibbles(*byte);
-    }
-    bytes
-}
-
-/// 16 inputs of a Q6 super-block: their nibbles with pair `PAIR` of the upper bits.
+/// 16 inputs of a Q6 super-block on top of `offsets`: the low (`PAIR` 0 and 1) or high nibbles of `quads` with pair `PAIR`
+/// of the upper bits.
 #[inline(always)]
 fn six<L: Lanes, const T: usize, const PAIR: u32>(
     lanes: L,
-    starts: [L::Ints; T],
-    nibbles: [L::Bytes; 4],
-    high: [L::Bytes; 4],
+    offsets: &[i32; T],
+    quads: &[[u8; QUAD_BYTES]; 4],
+    high: &[[u8; QUAD_BYTES]],
     inputs: &[[i32; T]; 4],
 ) -> [L::Ints; T] {
-    let mut weights = nibbles;
-    for (weights, high) in weights.iter_mut().zip(high) {
-        *weights = lanes.with_pair::<PAIR>(*weights, high);
+    let mut dots = starts::<L, T>(lanes, offsets);
+    for ((quad, high), inputs) in quads.iter().zip(high).zip(inputs) {
+        let quad = lanes.load_bytes(quad);
+        let nibbles = if PAIR < 2 { lanes.low_nibbles(quad) } else { lanes.high_nibbles(quad) };
+        let weights = lanes.with_pair::<PAIR>(nibbles, lanes.load_bytes(high));
+        for (dot, input) in dots.iter_mut().zip(inputs) {
+            *dot = lanes.dot(*dot, weights, *input);
+        }
     }
-    dots::<L, T, 4>(lanes, starts, weights, inputs)
+    dots
 }

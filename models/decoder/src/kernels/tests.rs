@@ -15,7 +15,7 @@ use super::attention::{AttendSpan, Element, Merge, PAGE, PagePart, SPAN, slot_va
 use super::lanes::Lanes;
 use super::pack::PackedMatrix;
 use super::product::Product;
-use super::vector::{Gate, Norm, Rotate};
+use super::vector::{Gated, Norm, Rotate};
 use super::{Kernel, LANES, Level};
 use crate::gguf::TensorView;
 use crate::team::Team;
@@ -224,7 +224,7 @@ fn norm_gate_and_rotation_are_those_of_the_formulas() {
             level.run(Norm { input: &input, tokens, token, weights: &weights, epsilon: 1e-5, row: &mut row });
             let close = |a: f32, b: f32| assert!((a - b).abs() < 2e-6, "{level:?}: {a} {b}");
             row.iter().zip(&normed).for_each(|(a, b)| close(*a, *b));
-            level.run(Gate { gate: &input, up: &input, tokens, token, row: &mut row });
+            level.run(Gated { gate: &input, up: &input, tokens, token, row: &mut row });
             row.iter().zip(x).for_each(|(a, x)| close(*a, x / (1.0 + (-x).exp()) * x));
             for pair in 0..half {
                 let (sin, cos) = (token as f32 * 0.3 * (pair as f32 + 1.0)).sin_cos();

@@ -34,17 +34,18 @@ impl Kernel for Norm<'_> {
     }
 }
 
-/// The gate of one token (SwiGLU, Shazeer 2020): `row = gate / (1 + exp(-gate)) * up`.
-pub(crate) struct Gate<'a> {
-    /// Gates of all tokens, panel by panel, then the values they gate.
+/// The gate of one token (`SwiGLU`, Shazeer 2020): `row = gate / (1 + exp(-gate)) * up`.
+pub(crate) struct Gated<'a> {
+    /// Gates of all tokens, panel by panel.
     pub(crate) gate: &'a [f32],
+    /// What they gate, in the same order.
     pub(crate) up: &'a [f32],
     pub(crate) tokens: usize,
     pub(crate) token: usize,
     pub(crate) row: &'a mut [f32],
 }
 
-impl Kernel for Gate<'_> {
+impl Kernel for Gated<'_> {
     type Output = ();
 
     #[inline(always)]
