@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rejoinder_domain::{Direction, Filter, MessageId, Pool, Role, SearchQuery, TenantId, VectorStore};
+use rejoinder_domain::{Direction, Filter, LanguageModel, MessageId, Pool, Role, SearchQuery, TenantId, VectorStore};
 
-use crate::{AssistConfig, AssistError, MessageLookup, QueryEmbedder, TextCleaner};
+use crate::prompt::FenceKey;
+use crate::{AssistConfig, AssistError, MessageLookup, QueryEmbedder, TextCleaner, Timer};
 
 /// What [`Assist`] works with.
 pub struct AssistParts {
@@ -13,6 +14,10 @@ pub struct AssistParts {
     pub store: Arc<dyn VectorStore>,
     /// The model whose vectors the store holds; without one everything goes by words.
     pub embedder: Option<Arc<dyn QueryEmbedder>>,
+    /// Writes drafts and fills schemas; without one the exemplar is the draft and recognisers fill.
+    pub language_model: Option<Arc<dyn LanguageModel>>,
+    /// Ends the wait for a language model that is silent; without one only the model's own deadline does.
+    pub timer: Option<Arc<dyn Timer>>,
     /// Where messages are read back to verify quotations.
     pub messages: Arc<dyn MessageLookup>,
     /// How mail text is divided.
@@ -25,9 +30,12 @@ pub struct AssistParts {
 pub struct Assist {
     pub(crate) store: Arc<dyn VectorStore>,
     pub(crate) embedder: Option<Arc<dyn QueryEmbedder>>,
+    pub(crate) language_model: Option<Arc<dyn LanguageModel>>,
+    pub(crate) timer: Option<Arc<dyn Timer>>,
     pub(crate) messages: Arc<dyn MessageLookup>,
     pub(crate) cleaner: Arc<dyn TextCleaner>,
     pub(crate) config: AssistConfig,
+    pub(crate) fences: FenceKey,
 }
 
 /// A search over a tenant's mail.
@@ -73,8 +81,8 @@ pub struct SearchResult {
 impl Assist {
     /// Puts the parts together.
     pub fn new(parts: AssistParts) -> Self {
-        let AssistParts { store, embedder, messages, cleaner, config } = parts;
-        Self { store, embedder, messages, cleaner, config }
+        let AssistParts { store, embedder, language_model, timer, messages, cleaner, config } = parts;
+        Self { store, embedder, language_model, timer, messages, cleaner, config, fences: FenceKey::random() }
     }
 
     /// The configuration.

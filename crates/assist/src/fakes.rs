@@ -1,19 +1,24 @@
-//! A store, an embedder, messages and a cleaner for tests: small, but they do what the traits promise.
+//! A store, an embedder, a language model, messages and a cleaner for tests: small, but they do what the traits promise.
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_core::Stream;
 use jiff::Timestamp;
 use rejoinder_domain::{
-    Address, Body, BodySource, Direction, Embedder, EraseScope, ErrorKind, Filter, Hit, ItemKind, MailboxId, Message,
-    MessageId, Pool, Record, RecordId, ReplyText, Role, SeamError, SearchQuery, Segment, SegmentKind, Span, TenantId,
+    Address, Body, BodySource, Direction, Embedder, EraseScope, ErrorKind, Filter, FinishReason, GenerateEvent,
+    GenerateRequest, GenerateStream, Generated, Hit, ItemKind, LanguageModel, MailboxId, Message, MessageId, Pool,
+    Record, RecordId, ReplyText, Role, SeamError, SearchQuery, Segment, SegmentKind, Span, TenantId, TokenUsage,
     VectorStore,
 };
 
-use crate::{Assist, AssistConfig, AssistParts, InlineEmbedder, MessageLookup, TextCleaner};
+use crate::{Assist, AssistConfig, AssistParts, InlineEmbedder, MessageLookup, TextCleaner, Timer};
 
 pub(crate) fn tenant() -> TenantId {
     TenantId::new("acme").unwrap()
@@ -229,6 +234,9 @@ impl VectorStore for FakeStore {
 pub(crate) struct Archive {
     messages: Vec<Message>,
     records: Vec<Record>,
+    language_model: Option<Arc<dyn LanguageModel>>,
+    timer: Option<Arc<dyn Timer>>,
+    config: AssistConfig,
 }
 
 impl Archive {
@@ -266,6 +274,45 @@ impl Archive {
         self
     }
 
+    /// Adds a message that stands alone: a passage of ours.
+    pub(crate) fn passage(mut self, subject: &str, text: &str) -> Self {
+        let mut sent = message(subject, "Peter Braun", "peter@ours.example", text);
+        sent.direction = Direction::Outbound;
+        self.records.push(Record {
+            id: RecordId::from_content(&[sent.id.as_str().as_bytes()]),
+            pool: Pool::Passage,
+            message_id: sent.id.clone(),
+            mailboxes: Vec::new(),
+            direction: Direction::Outbound,
+            sent_at: sent.sent_at,
+            participants: sent.participants(),
+            subject: subject.to_owned(),
+            author: "Peter Braun".to_owned(),
+            language: None,
+            span: Span::whole(text),
+            text: text.to_owned(),
+            reply: None,
+            vector: Some(embed(&format!("{subject}\n{text}"))),
+        });
+        self.messages.push(sent);
+        self
+    }
+
+    pub(crate) fn with_model(mut self, model: Arc<dyn LanguageModel>) -> Self {
+        self.language_model = Some(model);
+        self
+    }
+
+    pub(crate) fn with_timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.timer = Some(Arc::new(timer));
+        self
+    }
+
+    pub(crate) fn configured(mut self, change: impl FnOnce(&mut AssistConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
     /// Loses the messages: the index still has their words.
     pub(crate) fn without_messages(mut self) -> Self {
         self.messages.clear();
@@ -273,17 +320,158 @@ impl Archive {
     }
 
     pub(crate) fn assist(self, embedder: Option<Arc<dyn Embedder>>) -> Assist {
-        let config = AssistConfig::default();
         Assist::new(AssistParts {
             store: Arc::new(FakeStore { records: self.records, queries: Mutex::default() }),
             embedder: embedder.map(|embedder| Arc::new(InlineEmbedder::new(embedder)) as _),
+            language_model: self.language_model,
+            timer: self.timer,
             messages: Arc::new(FakeLookup(self.messages)),
             cleaner: Arc::new(FakeCleaner),
-            config,
+            config: self.config,
         })
     }
 }
 
 pub(crate) fn at(time: &str) -> Option<Timestamp> {
     time.parse().ok()
+}
+
+/// What a scripted model does when it is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Script {
+    /// Writes this, a few characters at a time, and is done.
+    Says(String),
+    /// Writes this and has used up its tokens.
+    BreaksOff(String),
+    /// Writes this and then fails.
+    Fails(String, ErrorKind),
+    /// Refuses at once.
+    Refuses(ErrorKind),
+    /// Writes this and then waits for ever.
+    Hangs(String),
+}
+
+impl Script {
+    pub(crate) fn says(text: impl Into<String>) -> Self {
+        Self::Says(text.into())
+    }
+}
+
+/// A language model that follows a script, one entry per request, and remembers what it was asked. A word is a token.
+pub(crate) struct ScriptedModel {
+    script: Mutex<VecDeque<Script>>,
+    pub(crate) context: usize,
+    pub(crate) requests: Mutex<Vec<GenerateRequest>>,
+    /// Whether a stream was dropped before its end.
+    pub(crate) abandoned: Arc<AtomicBool>,
+}
+
+impl ScriptedModel {
+    pub(crate) fn new(script: impl IntoIterator<Item = Script>) -> Arc<Self> {
+        Self::with_context(100_000, script)
+    }
+
+    pub(crate) fn with_context(context: usize, script: impl IntoIterator<Item = Script>) -> Arc<Self> {
+        Arc::new(Self {
+            script: Mutex::new(script.into_iter().collect()),
+            context,
+            requests: Mutex::default(),
+            abandoned: Arc::default(),
+        })
+    }
+
+    /// The prompt's messages of the request with this index.
+    pub(crate) fn prompt(&self, index: usize) -> (String, String) {
+        let requests = self.requests.lock().unwrap();
+        let messages = &requests[index].messages;
+        (messages[0].content.clone(), messages[1].content.clone())
+    }
+}
+
+#[async_trait]
+impl LanguageModel for ScriptedModel {
+    fn provider(&self) -> &'static str {
+        "local"
+    }
+
+    fn model(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn context_tokens(&self) -> usize {
+        self.context
+    }
+
+    fn count_tokens(&self, text: &str) -> Result<usize, SeamError> {
+        Ok(text.split_whitespace().count())
+    }
+
+    async fn generate(&self, request: GenerateRequest) -> Result<GenerateStream, SeamError> {
+        let input = request.messages.iter().map(|message| message.content.split_whitespace().count()).sum();
+        self.requests.lock().unwrap().push(request);
+        let script = self.script.lock().unwrap().pop_front().expect("the script has an entry for every request");
+        let done = |finish, text: &str| {
+            let usage = TokenUsage { input, cached_input: 0, output: text.split_whitespace().count() };
+            Some(Ok(GenerateEvent::Done(Generated { finish, usage })))
+        };
+        let (text, end) = match script {
+            Script::Refuses(kind) => return Err(SeamError::new(kind, "scripted")),
+            Script::Says(text) => (text.clone(), done(FinishReason::Stop, &text)),
+            Script::BreaksOff(text) => (text.clone(), done(FinishReason::Length, &text)),
+            Script::Fails(text, kind) => (text, Some(Err(SeamError::new(kind, "scripted")))),
+            Script::Hangs(text) => (text, None),
+        };
+        let chars: Vec<char> = text.chars().collect();
+        let pieces = chars.chunks(3).map(|piece| Ok(GenerateEvent::Text(piece.iter().collect())));
+        let events = pieces.chain(end).collect();
+        Ok(Box::pin(ScriptedStream { events, is_over: false, abandoned: Arc::clone(&self.abandoned) }))
+    }
+}
+
+struct ScriptedStream {
+    events: VecDeque<Result<GenerateEvent, SeamError>>,
+    is_over: bool,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl Stream for ScriptedStream {
+    type Item = Result<GenerateEvent, SeamError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let event = self.events.pop_front();
+        self.is_over |= !matches!(event, None | Some(Ok(GenerateEvent::Text(_))));
+        if event.is_none() && !self.is_over { Poll::Pending } else { Poll::Ready(event) }
+    }
+}
+
+impl Drop for ScriptedStream {
+    fn drop(&mut self) {
+        self.abandoned.fetch_or(!self.is_over, Ordering::SeqCst);
+    }
+}
+
+/// A clock on which time passes at once, for durations up to this.
+pub(crate) struct FakeTimer(pub(crate) Duration);
+
+impl Timer for FakeTimer {
+    fn after(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        if duration <= self.0 { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+    }
+}
+
+/// Compares with the file `prompts/snapshots/NAME.txt`; with `REJOINDER_UPDATE_SNAPSHOTS` set, writes it instead.
+pub(crate) fn assert_snapshot(name: &str, rendered: &str) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/snapshots");
+    let path = folder.join(format!("{name}.txt"));
+    if std::env::var_os("REJOINDER_UPDATE_SNAPSHOTS").is_some() {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&path, rendered).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == rendered,
+        "the prompt differs from {}; look at it, then run the tests once with REJOINDER_UPDATE_SNAPSHOTS=1:\n{rendered}",
+        path.display()
+    );
 }

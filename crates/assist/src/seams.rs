@@ -1,6 +1,9 @@
 //! What assist needs from the rest, as traits that the facade implements.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rejoinder_domain::{Embedder, MailboxId, Message, MessageId, Role, SeamError, Span, TenantId};
@@ -39,6 +42,13 @@ pub trait QueryEmbedder: Send + Sync {
 
     /// As [`Embedder::embed`]: one L2-normalised vector per text, in order.
     async fn embed(&self, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError>;
+}
+
+/// A clock that wakes. Assist runs on no particular runtime and therefore has none of its own; with one it gives up on
+/// a language model that is silent for too long, without one it relies on the model's own deadline.
+pub trait Timer: Send + Sync {
+    /// Completes when `duration` is over, counted from this call.
+    fn after(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 /// Embeds on the thread that polls.

@@ -76,6 +76,11 @@ impl ReadMessage {
         let parts: Vec<&str> = self.new_spans.iter().filter_map(|span| span.of(&self.text)).map(str::trim).collect();
         parts.join("\n").trim().to_owned()
     }
+
+    /// What its sender says with it: the new text, or all of it where everything is quotation.
+    pub(crate) fn said(&self) -> String {
+        Some(self.new_text()).filter(|text| !text.is_empty()).unwrap_or_else(|| self.text.trim().to_owned())
+    }
 }
 
 impl Ticket {

@@ -6,16 +6,20 @@ use rejoinder_domain::Span;
 use serde_json::{Map, Value};
 
 use super::candidates::{Candidate, Class, Source};
+use super::fill::Item;
 use super::schema::{Kind, Schema, pointer_of};
 use super::{Change, Evidence, ExtractAnswer, PROVIDER, SURE};
 use crate::recognise::bank::mask_cards;
+use crate::suggest::answer::Usage;
 
 /// What was assigned.
 pub(crate) struct Assigned {
     /// Per property: its values in order (one, or several for a list).
-    values: Vec<Vec<Candidate>>,
+    pub(crate) values: Vec<Vec<Candidate>>,
+    /// Per property: the objects of a list of objects.
+    pub(crate) items: Vec<Vec<Item>>,
     /// Property index and the other value.
-    conflicts: Vec<(usize, Candidate)>,
+    pub(crate) conflicts: Vec<(usize, Candidate)>,
 }
 
 /// Two values whose scores are this near contradict each other.
@@ -25,9 +29,9 @@ const MAX_CONFLICTS: usize = 5;
 /// Two scores that differ less are the same.
 const TIED: f32 = 0.02;
 /// What a contradiction leaves of the confidence.
-const CONTRADICTED: f32 = 0.8;
+pub(crate) const CONTRADICTED: f32 = 0.8;
 /// From this on a label says that a property is meant, whatever other property wants the expression.
-const NAMED: f32 = 0.5;
+pub(crate) const NAMED: f32 = 0.5;
 /// With less of a label, one of several properties of a class cannot claim an expression.
 const TOLD_APART: f32 = 0.35;
 
@@ -46,7 +50,9 @@ pub(crate) fn assign(schema: &Schema, by_property: Vec<(Class, Vec<Candidate>)>,
     // Stable: of equal scores the earlier property and the earlier expression come first.
     queue.sort_by(|one, other| other.1.score.total_cmp(&one.1.score));
 
-    let mut assigned = Assigned { values: vec![Vec::new(); schema.properties.len()], conflicts: Vec::new() };
+    let count = schema.properties.len();
+    let mut assigned =
+        Assigned { values: vec![Vec::new(); count], items: vec![Vec::new(); count], conflicts: Vec::new() };
     let mut taken: Vec<(usize, usize, Span)> = Vec::new();
     let mut conflicts: HashMap<usize, usize> = HashMap::new();
     for (index, candidate) in queue {
@@ -131,20 +137,28 @@ pub(crate) fn answer(
 ) -> ExtractAnswer {
     let mut attributes = Map::new();
     let (mut evidence, mut changes, mut abstained) = (Vec::new(), Vec::new(), Vec::new());
-    for (property, values) in schema.properties.iter().zip(&assigned.values) {
+    for (property, (values, items)) in schema.properties.iter().zip(assigned.values.iter().zip(&assigned.items)) {
         let pointer = pointer_of(&property.path);
-        let Some(first) = values.first() else {
-            abstained.push(pointer);
-            continue;
-        };
-        let value = if property.list.is_some() {
-            Value::Array(values.iter().map(|value| value.value.clone()).collect())
-        } else {
-            first.value.clone()
+        let value = match (values.first(), property.list) {
+            _ if !items.is_empty() => {
+                Value::Array(items.iter().map(|item| Value::Object(item.object.clone())).collect())
+            }
+            (None, _) => {
+                abstained.push(pointer);
+                continue;
+            }
+            (Some(_), Some(_)) => Value::Array(values.iter().map(|value| value.value.clone()).collect()),
+            (Some(first), None) => first.value.clone(),
         };
         for (index, candidate) in values.iter().enumerate() {
             let pointer = if property.list.is_some() { format!("{pointer}/{index}") } else { pointer.clone() };
             evidence.extend(evidence_of(pointer, candidate, sources));
+        }
+        for (index, item) in items.iter().enumerate() {
+            let leaves = item.leaves.iter();
+            let leaf =
+                |(inner, candidate): &(String, Candidate)| (format!("{pointer}/{index}{inner}"), candidate.clone());
+            evidence.extend(leaves.map(leaf).filter_map(|(place, candidate)| evidence_of(place, &candidate, sources)));
         }
         if let Some(current) = current {
             let old = current.pointer(&pointer).cloned().unwrap_or(Value::Null);
@@ -174,6 +188,9 @@ pub(crate) fn answer(
         conflicts,
         abstained,
         missing_required,
+        unaligned: Vec::new(),
+        attempts: Vec::new(),
+        usage: Usage::default(),
     }
 }
 
@@ -190,6 +207,8 @@ fn evidence_of(pointer: String, candidate: &Candidate, sources: &[Source]) -> Op
         byte_end: candidate.span.end(),
         quote: mask_cards(candidate.span.of(&source.text)?),
         confidence: candidate.score.clamp(0.0, 1.0),
+        origin: candidate.origin,
+        agreement: candidate.agreement,
     })
 }
 
@@ -201,7 +220,7 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn insert(object: &mut Map<String, Value>, path: &[String], value: Value) {
+pub(super) fn insert(object: &mut Map<String, Value>, path: &[String], value: Value) {
     match path {
         [] => {}
         [name] => {
@@ -217,7 +236,7 @@ fn insert(object: &mut Map<String, Value>, path: &[String], value: Value) {
 }
 
 /// Pointers that the schema requires in the objects that are there (the root always is) and that have no value.
-fn missing_required(schema: &Schema, attributes: &Value) -> Vec<String> {
+pub(super) fn missing_required(schema: &Schema, attributes: &Value) -> Vec<String> {
     let mut missing = Vec::new();
     for (pointer, required) in &schema.objects {
         let Some(Value::Object(object)) = attributes.pointer(pointer) else { continue };
@@ -227,6 +246,6 @@ fn missing_required(schema: &Schema, attributes: &Value) -> Vec<String> {
     missing
 }
 
-fn overlap(one: Span, other: Span) -> bool {
+pub(super) fn overlap(one: Span, other: Span) -> bool {
     one.start() < other.end() && other.start() < one.end()
 }

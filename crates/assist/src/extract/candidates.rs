@@ -30,6 +30,10 @@ pub(crate) struct Source {
     pub(crate) written_at: Option<Timestamp>,
     /// How much its statements count, 0 to 1.
     pub(crate) weight: f32,
+    /// Who wrote it, for a message of a ticket; empty for a text.
+    pub(crate) writer: &'static str,
+    /// ISO 639-1 code of its language, where known.
+    pub(crate) language: Option<String>,
     facts: Vec<Fact>,
     lines: Vec<LabelledLine>,
 }
@@ -55,6 +59,57 @@ pub(crate) struct Candidate {
     pub(crate) score: f32,
     /// How well it is named, 0 to 1.
     pub(crate) label: f32,
+    /// Who found it.
+    pub(crate) origin: Origin,
+    /// What the other said.
+    pub(crate) agreement: Agreement,
+}
+
+/// Who found a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Recognisers.
+    Recognisers,
+    /// A language model; recognisers found no other.
+    Model,
+    /// Both.
+    Both,
+}
+
+impl Origin {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recognisers => "recognisers",
+            Self::Model => "model",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// What recognisers and language model say of each other's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// The other found nothing, or there is no other.
+    Alone,
+    /// Both found this value.
+    Agrees,
+    /// The model pointed to these words and read another value in them; this is what recognisers read.
+    Corrected,
+    /// The other found another value elsewhere: see the conflicts.
+    Conflicts,
+}
+
+impl Agreement {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Agrees => "agrees",
+            Self::Corrected => "corrected",
+            Self::Conflicts => "conflicts",
+        }
+    }
 }
 
 /// The kind of expression that a property looks for. Two properties of one class compete for the same expressions.
@@ -132,7 +187,8 @@ impl Source {
             Some(LabelledLine { label: span("label")?, value: span("value")? })
         };
         let lines = LINE.captures_iter(&text).filter_map(line).take(MAX_LINES).collect();
-        Self { name, text, new_spans, written_at: None, weight: 1.0, facts, lines }
+        let language = language.map(str::to_owned);
+        Self { name, text, new_spans, written_at: None, weight: 1.0, writer: "", language, facts, lines }
     }
 
     /// How much a statement at `span` counts: less where it was only quoted.
@@ -143,7 +199,7 @@ impl Source {
     }
 
     /// The facts that overlap `span`.
-    fn facts_in(&self, span: Span) -> impl Iterator<Item = &Fact> {
+    pub(crate) fn facts_in(&self, span: Span) -> impl Iterator<Item = &Fact> {
         let first = self.facts.partition_point(|fact| fact.span.end() <= span.start());
         self.facts.iter().skip(first).take_while(move |fact| fact.span.start() < span.end())
     }
@@ -162,7 +218,7 @@ impl Source {
 /// What kind of expression the property looks for.
 pub(crate) fn class_of(property: &Property, labels: &Labels) -> Class {
     match &property.kind {
-        Kind::Boolean | Kind::NotFillable => Class::Nothing,
+        Kind::Boolean | Kind::Items(_) => Class::Nothing,
         Kind::Choice(choices) => {
             let is_code = |label: &String| {
                 label.len() == 3
@@ -293,7 +349,13 @@ impl Found<'_> {
         // Half-named is not named: a word that many properties share stands near many values.
         let named = if label >= 0.3 { label } else { 0.0 };
         let score = (base + (0.97 - base) * named) * certainty * self.source.trust(span);
-        self.candidates.push(Candidate { source: self.index, span, value, alternative, score, label });
+        self.push(span, value, alternative, (score, label));
+    }
+
+    fn push(&mut self, span: Span, value: Value, alternative: Option<Value>, (score, label): (f32, f32)) {
+        let (origin, agreement) = (Origin::Recognisers, Agreement::Alone);
+        let source = self.index;
+        self.candidates.push(Candidate { source, span, value, alternative, score, label, origin, agreement });
     }
 
     fn add_text(&mut self, rule: &TextRule, span: Span, value: &str, certainty: f32) {
@@ -490,15 +552,7 @@ fn labelled_texts(found: &mut Found<'_>, rule: &TextRule) {
         let value = mask_cards(value);
         if label >= 0.7 && rule.allows(&value) {
             let score = 0.85 * label * source.trust(line.value);
-            let candidate = Candidate {
-                source: found.index,
-                span: line.value,
-                value: Value::from(value),
-                alternative: None,
-                score,
-                label,
-            };
-            found.candidates.push(candidate);
+            found.push(line.value, Value::from(value), None, (score, label));
         }
     }
 }

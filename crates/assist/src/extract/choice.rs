@@ -3,7 +3,7 @@
 use rejoinder_domain::{Role, Span};
 use serde_json::Value;
 
-use super::candidates::{Candidate, Source};
+use super::candidates::{Agreement, Candidate, Origin, Source};
 use super::label::{Labels, stem};
 use super::schema::Choice;
 use crate::{AssistConfig, AssistError, QueryEmbedder};
@@ -64,11 +64,34 @@ pub(crate) fn by_label(choices: &[Choice], labels: &Labels, index: usize, source
                     alternative: None,
                     score,
                     label: near,
+                    origin: Origin::Recognisers,
+                    agreement: Agreement::Alone,
                 });
             }
         }
     }
     found
+}
+
+impl Choice {
+    /// Whether one of the choice's labels stands in `text` and is denied wherever it does: `not urgent`.
+    pub(crate) fn is_denied_in(&self, text: &str) -> bool {
+        let stems: Vec<String> = super::label::words(text).map(|word| stem(&word)).collect();
+        let (mut places, mut denied) = (0, 0);
+        for label in &self.labels {
+            let wanted: Vec<String> =
+                super::label::words(&label.replace(['_', '-'], " ")).map(|word| stem(&word)).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let found = stems.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted.as_slice());
+            for (at, _) in found {
+                places += 1;
+                denied += usize::from(is_negated(&stems, at));
+            }
+        }
+        places > 0 && denied == places
+    }
 }
 
 /// Divides the new text of every source into sentences and embeds them; at most as many as configured.
@@ -129,7 +152,16 @@ pub(crate) async fn by_meaning(
     let above = (similarity - config.enum_min_similarity) / (1.0 - config.enum_min_similarity).max(f32::EPSILON);
     let score = (0.45 + 0.3 * above + 0.5 * (margin - config.enum_margin)).clamp(0.0, 0.8);
     let value: Value = choice.value.clone();
-    Ok(Some(Candidate { source: sentence.source, span: sentence.span, value, alternative: None, score, label: 0.0 }))
+    Ok(Some(Candidate {
+        source: sentence.source,
+        span: sentence.span,
+        value,
+        alternative: None,
+        score,
+        label: 0.0,
+        origin: Origin::Recognisers,
+        agreement: Agreement::Alone,
+    }))
 }
 
 /// Vectors are normalised, so that the dot product is the cosine.

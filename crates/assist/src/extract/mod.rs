@@ -1,27 +1,44 @@
-//! Filling the attributes of a JSON Schema from a text or ticket, without a language model.
+//! Filling the attributes of a JSON Schema from a text or ticket.
 //!
 //! Recognisers find expressions (dates, amounts, accounts, ...), labels decide which property each belongs to, and what has
-//! no evidence is abstained from. A language model will add candidates beside these; assignment, evidence and validity stay.
+//! no evidence is abstained from. A language model, where there is one, points to the words that say each attribute; its
+//! quotations are looked up in the text and read by the recognisers, so that what it invents falls away. Where the two
+//! differ, both values are shown.
 //!
-//! Modules in reading order: `schema`, `pattern`, `label` (what a property is called), `candidates`, `choice` (enums), `assign`.
+//! Modules in reading order: `schema`, `parse`, `pattern`, `label` (what a property is called), `candidates`, `choice` (enums), `assign`;
+//! for a language model `form` (what it is asked), `quote`, `read` (what its quotations say), `fill`, `merge`.
 
 mod assign;
 mod candidates;
 mod choice;
+mod fill;
+#[cfg(test)]
+mod fill_tests;
+mod form;
 mod label;
+mod merge;
+mod parse;
 mod pattern;
+mod quote;
+mod read;
 mod schema;
 #[cfg(test)]
 mod tests;
+
+use std::time::Instant;
 
 use jiff::Timestamp;
 use rejoinder_domain::{Span, TenantId};
 use serde_json::Value;
 
+use crate::generation::elapsed_ms;
+use crate::suggest::answer::{Attempt, Usage};
 use crate::ticket::{TicketDirection, check_chars};
 use crate::{Assist, AssistError, Ticket};
+pub use candidates::{Agreement, Origin};
 use candidates::{Candidate, Class, Source};
 use label::Labels;
+pub(crate) use label::stem;
 use schema::{Kind, Schema};
 
 /// The provider that works without a model.
@@ -58,9 +75,10 @@ pub struct ExtractAnswer {
     /// An object that holds the attributes with evidence and nothing else. Every value in it satisfies the schema; the
     /// object does too unless `missing_required` says otherwise.
     pub attributes: Value,
-    /// `recognisers`.
+    /// `recognisers`, or the language model's provider where it filled the form too.
     pub provider: String,
-    /// `rules`, or `rules+` and the id of the embedder that compared meanings.
+    /// `rules`, or `rules+` and the id of the embedder that compared meanings; the language model's name where it filled
+    /// the form too.
     pub model: String,
     /// Whether a person has to look: a conflict, a required attribute without evidence, or little confidence.
     pub needs_review: bool,
@@ -74,6 +92,12 @@ pub struct ExtractAnswer {
     pub abstained: Vec<String>,
     /// Pointers of those that the schema requires.
     pub missing_required: Vec<String>,
+    /// Pointers for which the language model gave a value that the text does not bear out. The value is shown nowhere.
+    pub unaligned: Vec<String>,
+    /// What was tried, in order: the recognisers, then the language model.
+    pub attempts: Vec<Attempt>,
+    /// Tokens spent.
+    pub usage: Usage,
 }
 
 /// Where a value comes from.
@@ -98,6 +122,10 @@ pub struct Evidence {
     pub quote: String,
     /// 0 to 1.
     pub confidence: f32,
+    /// Who found the value.
+    pub origin: Origin,
+    /// What recognisers and language model say of each other's value.
+    pub agreement: Agreement,
 }
 
 /// A value that differs from the current one.
@@ -117,6 +145,7 @@ const SURE: f32 = 0.6;
 impl Assist {
     /// Fills the schema's attributes from the text or ticket.
     pub async fn extract(&self, tenant: &TenantId, request: &ExtractRequest) -> Result<ExtractAnswer, AssistError> {
+        let started = Instant::now();
         let schema = Schema::compile(&request.schema, &self.config.limits)?;
         let sources = self.sources(&request.input)?;
         let labels: Vec<Labels> = schema.properties.iter().map(Labels::of).collect();
@@ -135,12 +164,30 @@ impl Assist {
             by_property.push((class, found));
         }
         let used_meaning = self.add_meanings(&schema, &sources, &mut by_property).await?;
-        let assigned = assign::assign(&schema, by_property, self.config.min_confidence);
-        let mut answer = assign::answer(&schema, &sources, &assigned, request.current.as_ref());
-        answer.model = match (&self.embedder, used_meaning) {
+        let classes: Vec<Class> = by_property.iter().map(|(class, _)| *class).collect();
+        let mut assigned = assign::assign(&schema, by_property, self.config.min_confidence);
+        let rules = match (&self.embedder, used_meaning) {
             (Some(embedder), true) => format!("rules+{}", embedder.id()),
             _ => "rules".to_owned(),
         };
+        let mut attempts = vec![Attempt {
+            provider: PROVIDER.to_owned(),
+            model: rules.clone(),
+            outcome: "ok",
+            ms: elapsed_ms(started),
+        }];
+        let (mut by, mut usage, mut unaligned) = ((PROVIDER.to_owned(), rules), Usage::default(), Vec::new());
+        if let Some(model) = self.language_model.as_deref().filter(|_| !schema.properties.is_empty()) {
+            let tried = self.fill(tenant, &schema, &sources, model).await;
+            if let Some(filled) = tried.filled {
+                unaligned.clone_from(&filled.unaligned);
+                by = (tried.attempt.provider.clone(), tried.attempt.model.clone());
+                merge::merge(&schema, &classes, &mut assigned, filled, self.config.min_confidence);
+            }
+            (usage, attempts) = (tried.usage, attempts.into_iter().chain([tried.attempt]).collect());
+        }
+        let answer = assign::answer(&schema, &sources, &assigned, request.current.as_ref());
+        let answer = ExtractAnswer { provider: by.0, model: by.1, unaligned, attempts, usage, ..answer };
         tracing::debug!(%tenant, found = answer.evidence.len(), abstained = answer.abstained.len(), "extracted");
         Ok(answer)
     }
@@ -200,8 +247,10 @@ impl Assist {
         let read = ticket.read(self.cleaner.as_ref());
         let whole = Span::whole(&ticket.subject);
         let language = self.cleaner.language(&ticket.subject);
-        let mut sources =
-            vec![Source::new("ticket/subject".to_owned(), ticket.subject.clone(), vec![whole], language.as_deref())];
+        let mut subject =
+            Source::new("ticket/subject".to_owned(), ticket.subject.clone(), vec![whole], language.as_deref());
+        subject.writer = "Subject of the ticket";
+        let mut sources = vec![subject];
         let count = read.len();
         for message in read {
             let html = if message.from_html { "/html" } else { "" };
@@ -209,6 +258,11 @@ impl Assist {
             let language = self.cleaner.language(&message.text);
             let mut source = Source::new(name, message.text, message.new_spans, language.as_deref());
             source.written_at = message.sent_at;
+            source.writer = match message.direction {
+                TicketDirection::Inbound => "Message from the customer",
+                TicketDirection::Outbound => "Message from the company",
+                TicketDirection::Note => "Internal note of the company",
+            };
             // What the customer says last is what counts; a note is ours.
             let by_side = if message.direction == TicketDirection::Inbound { 1.0 } else { 0.92 };
             source.weight = by_side * (1.0 - 0.05 * (count - 1 - message.index).min(4) as f32);

@@ -21,15 +21,17 @@ pub struct Retrieval {
 pub struct SuggestRequest {
     /// The ticket.
     pub ticket: Ticket,
-    /// What the agent wants the reply to say. The exemplar draft cannot follow it, and says so by a review reason.
+    /// What the agent wants the reply to say. A language model follows it; the exemplar draft cannot, and says so by a
+    /// review reason.
     pub instructions: Option<String>,
     /// The wanted tone; as for instructions.
     pub tone: Option<String>,
     /// ISO 639-1 code of the wanted language; `None` is the language of the ticket's last inbound message.
     pub language: Option<String>,
-    /// How many different drafts, 1 to 5.
+    /// How many different drafts, 1 to 5: first the language model's, where there is one and it succeeded, then exemplars.
     pub candidates: u32,
-    /// The longest draft in tokens, for a language model; an exemplar draft is as long as the reply it was.
+    /// The longest draft in tokens, for a language model, at least 1 and not above what is configured; an exemplar draft
+    /// is as long as the reply it was.
     pub max_tokens: Option<u32>,
     /// What to search in.
     pub retrieval: Retrieval,
@@ -94,9 +96,9 @@ pub struct Suggestion {
     /// The draft. What the agent has to look at is marked in place: `[[check: EUR 1,250.00]]`, `[agent name]`,
     /// `[customer name]`.
     pub text: String,
-    /// Which tier wrote it: `exemplar`.
+    /// Which tier wrote it: `exemplar`, or the language model's provider (`local`).
     pub provider: String,
-    /// Which model: `reply-pairs`.
+    /// Which model: `reply-pairs`, or the language model's name.
     pub model: String,
     /// ISO 639-1 code of the draft's language, where it is long enough to tell.
     pub language: Option<String>,
@@ -108,7 +110,8 @@ pub struct Suggestion {
     pub review_reasons: Vec<&'static str>,
     /// Every check, passed or not.
     pub checks: Vec<Check>,
-    /// Where the draft comes from, numbered from 1.
+    /// Where the draft comes from, numbered from 1. For a language model's draft only words that bear out one of its
+    /// sentences, in the order of the sentences.
     pub citations: Vec<Citation>,
 }
 
@@ -151,17 +154,20 @@ pub struct Citation {
 /// One tier that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// `exemplar`.
-    pub provider: &'static str,
-    /// `reply-pairs`.
+    /// `exemplar`, `embedder` (only where it failed), or the language model's provider.
+    pub provider: String,
+    /// `reply-pairs`, the embedder's id, or the language model's name.
     pub model: String,
-    /// `ok` or `nothing_similar`.
+    /// `ok`; for the exemplar also `nothing_similar`. For a model that failed: `timeout`, `overloaded`,
+    /// `context_too_long`, `output_incomplete`, `unavailable`, `transient`, `auth`, `invalid`, `failed`. For a draft that
+    /// was thrown away: `empty`, `unfinished`, `template_tokens`, `echoes_prompt`, `addresses_model`, `speaks_of_itself`,
+    /// `repeats_itself`, `only_quotes_customer`, `wrong_language`. For a form: also `invalid_output`.
     pub outcome: &'static str,
     /// Milliseconds.
     pub ms: u64,
 }
 
-/// Tokens and money spent; nothing without a language model.
+/// Tokens and money spent, also for a draft that was thrown away; nothing without a language model.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Tokens read.
@@ -177,7 +183,7 @@ pub struct Usage {
 pub struct Timings {
     /// Embedding the question and searching both pools.
     pub retrieve: u64,
-    /// Until the first text was there; for an exemplar the first whole draft.
+    /// Until the first text of the draft that is the answer was there; for an exemplar the first whole draft.
     pub first_token: u64,
     /// All of it.
     pub total: u64,

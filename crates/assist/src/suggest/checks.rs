@@ -1,7 +1,9 @@
 //! What is checked about a draft, and which review reason a failed check gives.
 
+use super::align::Aligned;
 use super::answer::Check;
 use super::fit::count_placeholders;
+use super::prompt::LeftOut;
 use super::support::{Unsupported, UnsupportedKind};
 
 /// What the checks look at.
@@ -24,6 +26,18 @@ pub(crate) struct Checked<'a> {
     pub(crate) by_words_only: bool,
     /// Whether the request asks for what the draft's writer cannot do.
     pub(crate) unfollowed_instructions: bool,
+    /// What only a draft of a language model has.
+    pub(crate) written: Option<Written<'a>>,
+}
+
+/// What is checked about a draft of a language model besides.
+pub(crate) struct Written<'a> {
+    /// What its sentences rest on.
+    pub(crate) aligned: &'a Aligned,
+    /// Its promises that nobody of ours made.
+    pub(crate) promises: &'a [String],
+    /// What the model did not see.
+    pub(crate) left_out: LeftOut,
 }
 
 /// Kind of unsupported expression, the check's name, what the expressions are called.
@@ -36,7 +50,7 @@ const SUPPORTED: [(UnsupportedKind, &str, &str); 5] = [
 ];
 
 /// The review reason of each check that failed.
-const REVIEW_REASONS: [(&str, &str); 12] = [
+const REVIEW_REASONS: [(&str, &str); 16] = [
     ("citations_verified", "citation_unverified"),
     ("figures_supported", "unsupported_figure"),
     ("dates_supported", "unsupported_date"),
@@ -49,6 +63,10 @@ const REVIEW_REASONS: [(&str, &str); 12] = [
     ("similarity", "low_similarity"),
     ("compared_by_meaning", "compared_by_words_only"),
     ("instructions_followed", "instructions_not_followed"),
+    ("citations_support", "unsupported_citation"),
+    ("statements_supported", "unsupported_statement"),
+    ("commitments_supported", "unsupported_commitment"),
+    ("ticket_read_whole", "ticket_shortened"),
 ];
 
 /// Below this share of the way from the bound to identity, an exemplar is a long shot.
@@ -73,10 +91,11 @@ pub(crate) fn run(checked: &Checked<'_>) -> Vec<Check> {
     for (kind, name, what) in SUPPORTED {
         let words: Vec<&str> =
             checked.unsupported.iter().filter(|(item, _)| item.kind == kind).map(|(_, words)| words.as_str()).collect();
+        let place = if checked.written.is_some() { "in the ticket or in what is quoted" } else { "in the ticket" };
         let detail = if words.is_empty() {
-            format!("every one of the draft's {what} is in the ticket")
+            format!("every one of the draft's {what} is {place}")
         } else {
-            format!("not in the ticket: {}", words.join("; "))
+            format!("not {place}: {}", words.join("; "))
         };
         checks.push(check(name, words.is_empty(), detail));
     }
@@ -97,7 +116,42 @@ pub(crate) fn run(checked: &Checked<'_>) -> Vec<Check> {
         let detail = "an earlier reply cannot follow instructions or take on a tone".to_owned();
         checks.push(check("instructions_followed", false, detail));
     }
+    checks.extend(checked.written.iter().flat_map(written_checks));
     checks
+}
+
+/// The checks that only a draft of a language model has.
+fn written_checks(written: &Written<'_>) -> [Check; 4] {
+    let listed = |name, found: &[String], good: &str, bad: &str| {
+        let detail = if found.is_empty() { good.to_owned() } else { format!("{bad}: {}", found.join(" | ")) };
+        Check { name, passed: found.is_empty(), detail }
+    };
+    let LeftOut { messages, sources, notes } = written.left_out;
+    let detail = format!(
+        "for want of room the model did not see {messages} of the ticket's oldest messages and {sources} of the sources; \
+         {notes} internal notes are never shown"
+    );
+    [
+        listed(
+            "citations_support",
+            &written.aligned.miscited,
+            "every sentence that names a source is borne out by it",
+            "the source that is named does not say so",
+        ),
+        listed(
+            "statements_supported",
+            &written.aligned.unsupported,
+            "every statement is borne out by a source or the ticket",
+            "neither a source nor the ticket says so",
+        ),
+        listed(
+            "commitments_supported",
+            written.promises,
+            "every promise was made by our side before",
+            "nobody of ours has promised that",
+        ),
+        Check { name: "ticket_read_whole", passed: messages == 0, detail },
+    ]
 }
 
 /// Passes where both languages are known to be the same, or one is not known.

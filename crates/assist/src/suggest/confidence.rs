@@ -22,11 +22,14 @@ fn failed_weight(check: &str) -> f32 {
     match check {
         "citations_verified" | "addresses_model" => 0.5,
         "language_matches" => 0.6,
+        "commitments_supported" => 0.7,
+        "statements_supported" | "citations_support" => 0.8,
         "figures_supported"
         | "dates_supported"
         | "names_supported"
         | "identifiers_supported"
-        | "contacts_supported" => 0.9,
+        | "contacts_supported"
+        | "ticket_read_whole" => 0.9,
         // An open placeholder or a low similarity is already counted by what opened it.
         _ => 1.0,
     }

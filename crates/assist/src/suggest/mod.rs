@@ -1,33 +1,47 @@
 //! Suggesting a reply: question, retrieval from two pools, draft, checks, citations.
 //!
-//! Today the draft is the exemplar: the reply that our side gave to the most similar message. A language model will take
-//! the place of `fit` alone; what is retrieved, checked and cited stays.
+//! The first draft is the exemplar: the reply that our side gave to the most similar message, fitted to this ticket. It
+//! is there at once. Where a language model is configured, it then writes a draft from the ticket and what was found;
+//! its numbers for sources are taken out of the text and replaced by verified quotations, and what nothing supports is
+//! marked. A model that fails, or that writes what must not be sent, leaves the exemplar as the answer.
 //!
-//! Modules in reading order: [`answer`] (what is asked and answered), `retrieve`, `salutation`, `support` (what a draft may
-//! state), `fit`, `citation`, [`injection`], `checks`, [`confidence`].
+//! Modules in reading order: [`answer`] (what is asked and answered), [`observe`] (what is known before), `retrieve`,
+//! `salutation`, `support` (what a draft may state), `fit`, `citation`, [`injection`], `checks`, [`confidence`]; for a
+//! language model `prompt`, `marks`, `reject`, `align`, `commitment`, `write`.
 
+mod align;
 pub mod answer;
 mod checks;
 mod citation;
+mod commitment;
 pub mod confidence;
 mod fit;
 pub mod injection;
+mod marks;
+pub mod observe;
+mod prompt;
+mod reject;
 mod retrieve;
 mod salutation;
 mod support;
 #[cfg(test)]
 mod tests;
+mod write;
+#[cfg(test)]
+mod write_tests;
 
 use std::time::Instant;
 
-use rejoinder_domain::{Address, ErrorKind, Message, Record, Span, TenantId};
+use rejoinder_domain::{Address, Message, Record, Span, TenantId};
 
-use crate::ticket::{ReadMessage, TicketDirection};
+use crate::generation::{self, elapsed_ms};
+use crate::ticket::{ReadMessage, TicketDirection, check_chars};
 use crate::{Assist, AssistError};
 use answer::{Attempt, NoSuggestion, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage};
 use checks::Checked;
 use citation::{Claim, Messages};
 use fit::Fit;
+use observe::{SuggestEvent, SuggestObserver};
 use retrieve::{Exemplar, Found, Question};
 use salutation::PersonName;
 use support::{EarlierPeople, Support};
@@ -40,13 +54,31 @@ const MODEL: &str = "reply-pairs";
 const MAX_CANDIDATES: u32 = 5;
 
 impl Assist {
-    /// Drafts a reply to the ticket's last inbound message, or says that nothing similar is known.
+    /// Drafts a reply to the ticket's last inbound message, or says that nothing similar is known. With a language model
+    /// its draft is the answer; where it fails or writes what must not be sent, the earlier reply is, and the attempts
+    /// say why.
     pub async fn suggest(&self, tenant: &TenantId, request: &SuggestRequest) -> Result<SuggestAnswer, AssistError> {
+        self.suggest_with(tenant, request, None).await
+    }
+
+    /// The same, and `observer` is told what is known before the answer is. Dropping the future ends the model's work.
+    pub async fn suggest_observed(
+        &self,
+        tenant: &TenantId,
+        request: &SuggestRequest,
+        observer: &dyn SuggestObserver,
+    ) -> Result<SuggestAnswer, AssistError> {
+        self.suggest_with(tenant, request, Some(observer)).await
+    }
+
+    async fn suggest_with(
+        &self,
+        tenant: &TenantId,
+        request: &SuggestRequest,
+        observer: Option<&dyn SuggestObserver>,
+    ) -> Result<SuggestAnswer, AssistError> {
         let started = Instant::now();
-        request.ticket.check(&self.config.limits, "/ticket")?;
-        if !(1..=MAX_CANDIDATES).contains(&request.candidates) {
-            return Err(AssistError::invalid("/candidates", format!("candidates is 1 to {MAX_CANDIDATES}")));
-        }
+        self.check_request(request)?;
         let read = request.ticket.read(self.cleaner.as_ref());
         let question = self.question(request, &read)?;
         let found = self.retrieve(tenant, request, &question).await?;
@@ -54,38 +86,77 @@ impl Assist {
         let retrieved = elapsed_ms(started);
 
         let mut messages = Messages::new(self.messages.as_ref(), tenant);
-        let case = Case::of(self, request, &read, &question, &found);
+        let case = Case::of(self, tenant, request, &read, &question, &found);
+        if let Some(observer) = observer {
+            let claims = found.exemplars.iter().flat_map(exemplar_claims).chain(passage_claims(&found));
+            let claims: Vec<Claim<'_>> = claims.collect();
+            let found = messages.verify(&claims, &request.retrieval.mailboxes)?;
+            observer.event(SuggestEvent::Retrieval(found.citations));
+        }
         let mut suggestions = Vec::new();
         let mut first_draft = 0;
-        for exemplar in &found.exemplars {
+        for exemplar in found.exemplars.iter().take(request.candidates as usize) {
             suggestions.push(self.draft(&case, exemplar, &mut messages)?);
             if suggestions.len() == 1 {
                 first_draft = elapsed_ms(started);
             }
         }
+        if let (Some(observer), Some(draft)) = (observer, suggestions.first()) {
+            observer.event(SuggestEvent::Draft(Box::new(draft.clone())));
+        }
+        attempts.push(Attempt {
+            provider: PROVIDER.to_owned(),
+            model: MODEL.to_owned(),
+            outcome: if suggestions.is_empty() { NoSuggestion::NothingSimilar.code() } else { "ok" },
+            ms: elapsed_ms(started),
+        });
+        let mut usage = Usage::default();
+        if let Some(model) = self.language_model.as_deref().filter(|_| self.can_write(&case)) {
+            let before = elapsed_ms(started);
+            let tried = self.write(&case, model, &mut messages, observer).await?;
+            attempts.push(tried.attempt);
+            usage = tried.usage;
+            if let Some(draft) = tried.draft {
+                first_draft = before + tried.first_token.unwrap_or_default();
+                suggestions.insert(0, draft);
+                suggestions.truncate(request.candidates as usize);
+            }
+        }
         let nearest = if suggestions.is_empty() {
-            messages.verify(&passage_claims(&found), &request.retrieval.mailboxes)?.citations
+            let claims: Vec<Claim<'_>> = passage_claims(&found).collect();
+            messages.verify(&claims, &request.retrieval.mailboxes)?.citations
         } else {
             Vec::new()
         };
-        let no_suggestion_reason = suggestions.is_empty().then_some(NoSuggestion::NothingSimilar);
         let total = elapsed_ms(started);
-        attempts.push(Attempt {
-            provider: PROVIDER,
-            model: MODEL.to_owned(),
-            outcome: no_suggestion_reason.map_or("ok", NoSuggestion::code),
-            ms: total,
-        });
         tracing::debug!(%tenant, drafts = suggestions.len(), retrieved, total, "suggested");
         Ok(SuggestAnswer {
             ticket_id: request.ticket.id.clone(),
+            no_suggestion_reason: suggestions.is_empty().then_some(NoSuggestion::NothingSimilar),
             suggestions,
-            no_suggestion_reason,
             nearest,
             attempts,
-            usage: Usage::default(),
+            usage,
             timings: Timings { retrieve: retrieved, first_token: first_draft, total },
         })
+    }
+
+    /// Refuses a request that is over a limit.
+    fn check_request(&self, request: &SuggestRequest) -> Result<(), AssistError> {
+        request.ticket.check(&self.config.limits, "/ticket")?;
+        if !(1..=MAX_CANDIDATES).contains(&request.candidates) {
+            return Err(AssistError::invalid("/candidates", format!("candidates is 1 to {MAX_CANDIDATES}")));
+        }
+        if self.language_model.is_none() {
+            return Ok(());
+        }
+        if request.max_tokens == Some(0) {
+            return Err(AssistError::invalid("/max_tokens", "a draft has at least 1 token"));
+        }
+        for (pointer, wish) in [("/instructions", &request.instructions), ("/tone", &request.tone)] {
+            check_chars(wish.as_deref().unwrap_or_default(), &self.config.limits, pointer)?;
+        }
+        Ok(())
     }
 
     /// Fits one exemplar to the ticket, checks and cites it.
@@ -99,7 +170,7 @@ impl Assist {
         let reply_language = self.cleaner.language(&exemplar.reply.text);
         let fit = Fit {
             customer: case.customer.as_ref(),
-            agent_name: case.request.agent_name.as_deref().map(str::trim).filter(|name| !name.is_empty()),
+            agent_name: case.agent_name(),
             earlier_agent: earlier.agent.as_ref(),
             people: &earlier.people,
             support: &case.support,
@@ -107,11 +178,7 @@ impl Assist {
         };
         let fitted = fit.apply(&exemplar.reply.text);
 
-        let reply = &exemplar.reply;
-        let mut claims =
-            vec![Claim { message_id: &reply.message_id, text: &reply.text, span: None, score: exemplar.similarity }];
-        claims.extend(record_claim(&exemplar.record, exemplar.similarity));
-        claims.extend(passage_claims(case.found));
+        let claims: Vec<Claim<'_>> = exemplar_claims(exemplar).chain(passage_claims(case.found)).collect();
         let verified = messages.verify(&claims, &case.request.retrieval.mailboxes)?;
         let mut addressed = case.addresses_model.clone();
         for claim in &claims {
@@ -130,6 +197,7 @@ impl Assist {
             closeness,
             by_words_only: case.found.by_words_only,
             unfollowed_instructions: case.asks_for_more,
+            written: None,
         });
         let review_reasons = checks::review_reasons(&checks);
         Ok(Suggestion {
@@ -148,7 +216,9 @@ impl Assist {
 
 /// What all drafts of one request share.
 struct Case<'a> {
+    tenant: &'a TenantId,
     request: &'a SuggestRequest,
+    read: &'a [ReadMessage],
     found: &'a Found,
     customer: Option<PersonName>,
     support: Support,
@@ -160,8 +230,9 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn of(
         assist: &Assist,
+        tenant: &'a TenantId,
         request: &'a SuggestRequest,
-        read: &[ReadMessage],
+        read: &'a [ReadMessage],
         question: &'a Question,
         found: &'a Found,
     ) -> Self {
@@ -187,7 +258,9 @@ impl<'a> Case<'a> {
         }
         let asks = |wish: &Option<String>| wish.as_deref().is_some_and(|wish| !wish.trim().is_empty());
         Self {
+            tenant,
             request,
+            read,
             found,
             customer: customer.name.as_deref().and_then(PersonName::parse),
             support,
@@ -195,6 +268,27 @@ impl<'a> Case<'a> {
             addresses_model,
             asks_for_more: asks(&request.instructions) || asks(&request.tone),
         }
+    }
+
+    /// Who signs, where that is known.
+    fn agent_name(&self) -> Option<&'a str> {
+        self.request.agent_name.as_deref().map(str::trim).filter(|name| !name.is_empty())
+    }
+
+    /// What the ticket and the agent say, together.
+    fn known(&self) -> String {
+        let said = self.read.iter().map(|message| message.text.as_str());
+        let wish = self.request.instructions.as_deref();
+        let all: Vec<&str> = said.chain([self.request.ticket.subject.as_str()]).chain(wish).collect();
+        all.join("\n")
+    }
+
+    /// What our side wrote or wants: earlier replies, this ticket's outbound messages, the agent's instructions.
+    fn our_words<'b>(&'b self, sources: &'b [align::ShownSource]) -> Vec<&'b str> {
+        let outbound = self.read.iter().filter(|message| message.direction == TicketDirection::Outbound);
+        let shown = sources.iter().filter(|source| source.is_ours).map(|source| source.text.as_str());
+        let wish = self.request.instructions.as_deref();
+        outbound.map(|message| message.text.as_str()).chain(shown).chain(wish).collect()
     }
 }
 
@@ -255,9 +349,16 @@ fn name_from_address(email: &str) -> String {
     parts.iter().map(capital).collect::<Vec<_>>().join(" ")
 }
 
+/// An earlier reply and the question that it answered, to be quoted.
+fn exemplar_claims(exemplar: &Exemplar) -> impl Iterator<Item = Claim<'_>> {
+    let (reply, score) = (&exemplar.reply, exemplar.similarity);
+    let claim = Claim { message_id: &reply.message_id, text: &reply.text, span: None, score };
+    std::iter::once(claim).chain(record_claim(&exemplar.record, score))
+}
+
 /// The passages that were found, to be quoted.
-fn passage_claims(found: &Found) -> Vec<Claim<'_>> {
-    found.passages.iter().filter_map(|(record, similarity)| record_claim(record, *similarity)).collect()
+fn passage_claims(found: &Found) -> impl Iterator<Item = Claim<'_>> {
+    found.passages.iter().filter_map(|(record, similarity)| record_claim(record, *similarity))
 }
 
 /// What a record says, to be quoted; `None` for one that stands for a subject, which is no part of a body.
@@ -279,16 +380,6 @@ fn note_address(notes: &mut Vec<String>, place: &str, signs: &[injection::ModelA
 /// The embedder's failure, where it failed.
 fn embedder_attempt(assist: &Assist, found: &Found) -> Vec<Attempt> {
     let (Some(embedder), Some(error)) = (&assist.embedder, &found.embedder_error) else { return Vec::new() };
-    let outcome = match error.kind {
-        ErrorKind::Transient => "transient",
-        ErrorKind::RateLimited { .. } => "overloaded",
-        ErrorKind::ContextTooLong => "context_too_long",
-        ErrorKind::Unavailable => "unavailable",
-        _ => "failed",
-    };
-    vec![Attempt { provider: "embedder", model: embedder.id().to_owned(), outcome, ms: 0 }]
-}
-
-fn elapsed_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    let outcome = generation::outcome(&error.kind);
+    vec![Attempt { provider: "embedder".to_owned(), model: embedder.id().to_owned(), outcome, ms: 0 }]
 }

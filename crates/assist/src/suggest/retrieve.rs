@@ -131,7 +131,9 @@ impl Assist {
             (similarity >= bound).then_some((hit.record, similarity))
         });
         let passages = passages.collect();
-        let exemplars = distinct(ranked(exemplars), request.candidates as usize);
+        // A model learns from more replies than the request wants drafts; of the same list the drafts are the first.
+        let shown = self.language_model.as_ref().map_or(0, |_| self.config.draft.exemplars);
+        let exemplars = distinct(ranked(exemplars), shown.max(request.candidates as usize));
         Ok(Found { exemplars, passages, by_words_only, embedder_error, bound })
     }
 }
@@ -240,7 +242,7 @@ pub(crate) fn plain_subject(subject: &str) -> &str {
 }
 
 /// Words that say what a text is about: at least four letters (or any with a digit), lower case.
-fn content_words(text: &str) -> HashSet<String> {
+pub(crate) fn content_words(text: &str) -> HashSet<String> {
     let words = text.split(|c: char| !c.is_alphanumeric());
     words
         .filter(|word| word.chars().count() >= 4 || word.contains(|c: char| c.is_numeric()))

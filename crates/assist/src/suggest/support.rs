@@ -120,6 +120,17 @@ impl EarlierPeople {
         }
     }
 
+    /// Adds everybody of another case.
+    pub(crate) fn add_all(&mut self, others: &Self) {
+        for (own, theirs) in [(&mut self.terms, &others.terms), (&mut self.companies, &others.companies)] {
+            for name in theirs {
+                if own.len() < MAX_TERMS && !own.contains(name) {
+                    own.push(name.clone());
+                }
+            }
+        }
+    }
+
     /// Drops a company: our own domain is in every mail.
     pub(crate) fn without_company_of(&mut self, email: &str) {
         let mut own = Self::default();
@@ -178,6 +189,16 @@ pub(crate) struct Support {
     tokens: HashSet<String>,
     /// Lower-cased words, for names and relative dates.
     words: HashSet<String>,
+    quoted: Option<Box<Quoted>>,
+}
+
+/// What a draft that cites may state besides.
+#[derive(Clone, Debug, Default)]
+struct Quoted {
+    /// What the verified quotations state.
+    quotations: Support,
+    /// What the earlier customers stated: where a quotation repeats it, it is their case and not a rule.
+    earlier: Support,
 }
 
 impl Support {
@@ -218,6 +239,12 @@ impl Support {
         self.dates.insert((year, month, day));
     }
 
+    /// The same, and besides what `quotations` state and `earlier`, the questions that they answered, do not. A name is
+    /// never taken from a quotation.
+    pub(crate) fn with_quoted(&self, quotations: Self, earlier: Self) -> Self {
+        Self { quoted: Some(Box::new(Quoted { quotations, earlier })), ..self.clone() }
+    }
+
     /// Everything in `draft` that nothing here supports, in order, without overlap.
     pub(crate) fn unsupported(&self, draft: &str, people: &EarlierPeople, language: Option<&str>) -> Vec<Unsupported> {
         let enumerators: Vec<Span> = ENUMERATOR
@@ -228,7 +255,7 @@ impl Support {
         let facts =
             find_facts(draft, language).into_iter().filter(|fact| !enumerators.iter().any(|at| covers(*at, fact.span)));
         let mut found: Vec<Unsupported> = facts
-            .filter(|fact| !self.supports(fact, draft))
+            .filter(|fact| !self.supports(fact, draft) && !self.is_quoted(fact, draft))
             .map(|fact| Unsupported { span: fact.span, kind: kind_of(&fact.kind) })
             .collect();
         let honorific = WITH_HONORIFIC
@@ -246,6 +273,12 @@ impl Support {
         name.split(|c: char| !c.is_alphanumeric())
             .filter(|word| !word.is_empty())
             .all(|word| self.words.contains(&word.to_lowercase()))
+    }
+
+    fn is_quoted(&self, fact: &Fact, draft: &str) -> bool {
+        self.quoted
+            .as_ref()
+            .is_some_and(|quoted| quoted.quotations.supports(fact, draft) && !quoted.earlier.supports(fact, draft))
     }
 
     fn supports(&self, fact: &Fact, draft: &str) -> bool {
@@ -350,6 +383,23 @@ mod tests {
         people.without_company_of("x@ours.example");
         let found = support.unsupported(draft, &people, None);
         found.iter().map(|item| item.span.of(draft).unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_quotation_supports_rules_and_not_the_earlier_case() {
+        let of = |text: &str| {
+            let mut support = Support::default();
+            support.add(text, None);
+            support
+        };
+        let quoted = of("Returns take 30 days. We paid EUR 80.00 for order A-17 to Ms Weber.");
+        let support = of("order B-18").with_quoted(quoted, of("My order A-17 over EUR 80.00"));
+        let mut people = EarlierPeople::default();
+        people.add("Anna Weber", "");
+        let draft = "Ms Weber, order B-18 takes 30 days, 31 days or EUR 80.00 like A-17.";
+        let found = support.unsupported(draft, &people, None);
+        let words: Vec<&str> = found.iter().map(|item| item.span.of(draft).unwrap()).collect();
+        assert_eq!(words, ["Weber", "31", "EUR 80.00", "A-17"]);
     }
 
     #[test]

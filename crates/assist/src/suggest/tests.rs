@@ -94,7 +94,7 @@ fn without_an_embedder_words_decide_and_the_draft_says_so() {
     assert!(answer.suggestions[0].review_reasons.contains(&"compared_by_words_only"));
     let answer = suggest(&archive().assist(Some(Arc::new(BrokenEmbedder))), &request(ASKS));
     assert!(answer.suggestions[0].review_reasons.contains(&"compared_by_words_only"));
-    assert_eq!((answer.attempts[0].provider, answer.attempts[0].outcome), ("embedder", "unavailable"));
+    assert_eq!((answer.attempts[0].provider.as_str(), answer.attempts[0].outcome), ("embedder", "unavailable"));
 }
 
 #[test]
