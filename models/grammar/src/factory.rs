@@ -68,6 +68,10 @@ impl GrammarFactory {
         let dialect = schema::normalise(schema, options)?;
         let compile =
             |schema: Value| self.engine.compile(engine::json_grammar(schema, options.spacing), &options.limits);
+        if dialect.has_one_of && options.caps.is_some() {
+            let open = schema::normalise_open(schema, options)?;
+            compile(open.root()).map_err(|message| open.blame(message, &|schema| compile(schema).err()))?;
+        }
         compile(dialect.root()).map_err(|message| dialect.blame(message, &|schema| compile(schema).err()))
     }
 

@@ -278,12 +278,14 @@ fn judge_schema(file: &Path, tally: &mut Tally) {
                 continue;
             }
             Err(error) => {
-                println!("{}: {error}", file.display());
-                tally.failed(&error);
+                // An expression of bounded size may still need more states than are allowed, which shows late.
+                assert!(matches!(error, GrammarError::TooComplex { .. }), "{}: {error}", file.display());
+                *tally.errors.entry("(too complex on the way)".to_owned()).or_default() += 1;
                 continue;
             }
         };
-        let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let value: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}: {text}", file.display()));
         for step in 0..6 {
             let value = if step == 0 { value.clone() } else { mutate(&value, &mut dice) };
             let Some(valid) = checker::is_valid(&schema, &value) else { continue };

@@ -17,6 +17,8 @@ pub(super) struct Composition {
     pub(super) describes_others: bool,
     /// Whether any of the schemas says of all properties that they are known to it, or may.
     pub(super) evaluates_others: bool,
+    /// The values of `multipleOf` that must hold together.
+    pub(super) steps: Vec<f64>,
     /// Whether any of the schemas has `type`.
     pub(super) typed: bool,
     /// Whether all schemas must hold together: no alternatives.
@@ -29,6 +31,18 @@ impl Composition {
         let mut composition = Self { certain: true, ..Self::default() };
         composition.collect(schema, at, references, &mut HashSet::new(), 0);
         composition
+    }
+
+    /// Whether a common multiple of all steps is within the engine's arithmetic.
+    pub(super) fn steps_combine(&self) -> bool {
+        const MOST: f64 = 4e9;
+        self.steps.len() < 2
+            || self.steps.iter().all(|step| step.fract() == 0.0) && self.steps.iter().product::<f64>() < MOST
+    }
+
+    /// Whether any of the schemas names the property.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.names.iter().any(|(known, _)| known == name)
     }
 
     /// How many of the schemas describe the property.
@@ -56,6 +70,7 @@ impl Composition {
             return;
         }
         self.typed |= schema.contains_key("type");
+        self.steps.extend(schema.get("multipleOf").and_then(Value::as_f64));
         for name in schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
             self.add(name, 1);
         }
@@ -121,6 +136,9 @@ impl Composition {
             self.describes_others |= one.describes_others;
             self.evaluates_others |= one.evaluates_others;
             self.typed |= one.typed;
+            if one.steps.len() >= most.steps.len() {
+                most.steps = one.steps;
+            }
             for (name, count) in one.names {
                 match most.names.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, known)) => *known = (*known).max(count),
@@ -128,6 +146,7 @@ impl Composition {
                 }
             }
         }
+        self.steps.append(&mut most.steps);
         for (name, count) in most.names {
             self.add(&name, count);
         }

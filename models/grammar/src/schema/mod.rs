@@ -24,10 +24,14 @@ use serde_json::{Map, Value};
 
 use crate::{GrammarError, GrammarOptions};
 
+use walk::{Stand, Walker};
+
 /// A schema in the engine's dialect.
 pub(crate) struct Dialect {
     root: Value,
     definitions: Map<String, Value>,
+    /// Whether the schema has `oneOf`.
+    pub(crate) has_one_of: bool,
 }
 
 impl Dialect {
@@ -49,10 +53,22 @@ impl Dialect {
     }
 }
 
-/// Rebuilds `schema` for the engine.
+/// Rebuilds `schema` for the engine, narrowed where `options` has caps.
 pub(crate) fn normalise(schema: &Value, options: &GrammarOptions) -> Result<Dialect, GrammarError> {
-    let (root, definitions) = walk::Walker::new(schema, options).run()?;
-    Ok(Dialect { root, definitions })
+    rebuild(schema, options, if options.caps.is_some() { Stand::Alone } else { Stand::Unknown })
+}
+
+/// The same with sizes bounded and nothing else narrowed.
+///
+/// For `oneOf`: that alternatives exclude each other must hold as they are written, not only after what they leave open
+/// was closed. A value of one closed alternative might still be one of another that is open.
+pub(crate) fn normalise_open(schema: &Value, options: &GrammarOptions) -> Result<Dialect, GrammarError> {
+    rebuild(schema, options, Stand::Unknown)
+}
+
+fn rebuild(schema: &Value, options: &GrammarOptions, stand: Stand) -> Result<Dialect, GrammarError> {
+    let rebuilt = Walker::new(schema, options).run(stand)?;
+    Ok(Dialect { root: rebuilt.root, definitions: rebuilt.definitions, has_one_of: rebuilt.alternatives })
 }
 
 /// The pointer of member `key` of what is at `at` (RFC 6901).

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keywords::{unsupported, wrong};
+use super::walk::Stand;
 use crate::{Caps, GrammarError};
 
 /// Beyond this, whole numbers are not exact in the engine's arithmetic.
@@ -15,13 +16,21 @@ struct Bound {
     excluded: bool,
 }
 
-/// Adds the bounds of `schema`, and `caps` where it has none, to `out`.
-///
-/// `whole` says that the only numeric type is `integer`. Without `caps` nothing is added.
+/// What a schema of numbers is to others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Role {
+    /// The only numeric type is `integer`.
+    pub(super) whole: bool,
+    /// How the schema stands to others.
+    pub(super) stand: Stand,
+}
+
+/// Adds the bounds of `schema`, and `caps` where it has none, to `out`. Without `caps` nothing is added; a step is
+/// added only where no other schema can have one.
 pub(super) fn normalise(
     schema: &Map<String, Value>,
     at: &str,
-    whole: bool,
+    role: Role,
     caps: Option<&Caps>,
     out: &mut Map<String, Value>,
 ) -> Result<(), GrammarError> {
@@ -49,11 +58,11 @@ pub(super) fn normalise(
         low = low.or_else(|| cap(given_high.map_or(-most, |high| (-most).min(2.0 * high.value))));
         high = high.or_else(|| cap(given_low.map_or(most, |low| most.max(2.0 * low.value))));
         let single = matches!((low, high), (Some(low), Some(high)) if low.value == high.value);
-        if !whole && multiple.is_none() && !single {
+        if !role.whole && role.stand == Stand::Alone && multiple.is_none() && !single {
             step = fraction_step(caps.fraction_digits, low, high);
         }
     }
-    if !whole {
+    if !role.whole {
         exclude(&mut low, &mut high, step, at)?;
     }
     write(out, low, "minimum", "exclusiveMinimum");

@@ -163,6 +163,48 @@ impl Walker<'_> {
         }
     }
 
+    /// The alternative `schema`, number `index` of `branches`, without the properties that only other alternatives know.
+    pub(super) fn closed_alternative(
+        &self,
+        schema: Value,
+        branches: &[Value],
+        index: usize,
+        here: &str,
+        stand: Stand,
+    ) -> Value {
+        let Stand::Part(number) = stand else { return schema };
+        let whole = match self.compositions.get(number) {
+            Some(whole) if !whole.describes_others => whole,
+            _ => return schema,
+        };
+        let of = |index: usize| match branches.get(index) {
+            Some(Value::Object(branch)) => Composition::of(branch, &format!("{here}/{index}"), &self.references),
+            _ => Composition::default(),
+        };
+        let own = of(index);
+        let others: Vec<Composition> = (0..branches.len()).map(of).collect();
+        let foreign = |name: &str| {
+            let most = others.iter().map(|other| other.count(name)).max().unwrap_or_default();
+            !own.knows(name) && others.iter().any(|other| other.knows(name)) && whole.count(name) <= most
+        };
+        let known: Vec<_> = whole.names.iter().filter(|(name, _)| !foreign(name)).cloned().collect();
+        if known.len() == whole.names.len() {
+            return schema;
+        }
+        json!({"allOf": [schema, named_only(&Composition { names: known, ..Composition::default() })]})
+    }
+
+    /// The properties that `schema` alone describes in its composition, as absent.
+    pub(super) fn known_only_to(&self, schema: &Value, at: &str, stand: Stand) -> Vec<(String, Value)> {
+        let (Stand::Part(number), Value::Object(schema)) = (stand, schema) else { return Vec::new() };
+        let Some(whole) = self.compositions.get(number).filter(|whole| !whole.describes_others) else {
+            return Vec::new();
+        };
+        let own = Composition::of(schema, at, &self.references);
+        let alone = own.names.into_iter().filter(|(name, count)| *count > 0 && whole.count(name) <= *count);
+        alone.map(|(name, _)| (name, Value::Bool(false))).collect()
+    }
+
     /// Names that none of the schemas of a composition describes need not be there.
     pub(super) fn closing(&mut self, composition: &Composition) -> Option<Value> {
         if composition.names.is_empty() || composition.describes_others {

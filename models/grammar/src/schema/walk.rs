@@ -24,15 +24,25 @@ pub(super) enum Stand {
 /// Rebuilds a schema.
 pub(super) struct Walker<'a> {
     document: &'a Value,
-    references: References<'a>,
+    pub(super) references: References<'a>,
     options: &'a GrammarOptions,
     /// Drafts before 2019-09 ignore what stands beside `$ref`.
     lonely_references: bool,
     definitions: Map<String, Value>,
     names: HashMap<(String, Stand), String>,
     pub(super) compositions: Vec<Composition>,
+    /// Whether there is a `oneOf`.
+    alternatives: bool,
     nodes: usize,
     depth: usize,
+}
+
+/// What became of a schema.
+pub(super) struct Rebuilt {
+    pub(super) root: Value,
+    pub(super) definitions: Map<String, Value>,
+    /// Whether alternatives exclude each other, which narrowing must not pretend.
+    pub(super) alternatives: bool,
 }
 
 impl<'a> Walker<'a> {
@@ -46,20 +56,20 @@ impl<'a> Walker<'a> {
             definitions: Map::new(),
             names: HashMap::new(),
             compositions: Vec::new(),
+            alternatives: false,
             nodes: 0,
             depth: 0,
         }
     }
 
-    /// The rebuilt schema and its definitions.
-    pub(super) fn run(mut self) -> Result<(Value, Map<String, Value>), GrammarError> {
+    /// Rebuilds the document. `Stand::Alone` narrows what it leaves open.
+    pub(super) fn run(mut self, stand: Stand) -> Result<Rebuilt, GrammarError> {
         if self.document.get("$schema").and_then(Value::as_str).is_some_and(|draft| draft.contains("draft-03")) {
             return Err(unsupported("$schema", "", "draft 3 is not supported"));
         }
-        let stand = if self.caps().is_some() { Stand::Alone } else { Stand::Unknown };
         let root = self.schema(self.document, "", stand)?;
         self.check_loops()?;
-        Ok((root, self.definitions))
+        Ok(Rebuilt { root, definitions: self.definitions, alternatives: self.alternatives })
     }
 
     pub(super) fn caps(&self) -> Option<&'a Caps> {
@@ -142,6 +152,7 @@ impl<'a> Walker<'a> {
                 _ => None,
             },
             ("anyOf" | "oneOf", Some(Value::Array(branches))) => {
+                self.alternatives |= keyword == "oneOf";
                 let branches = self.branches(branches, &here, stand)?;
                 Some(marked(at, Map::from_iter([(keyword.to_owned(), branches)])))
             }
@@ -158,6 +169,14 @@ impl<'a> Walker<'a> {
     /// A schema that applies others to the same value beside its own keywords.
     fn composed(&mut self, map: &Map<String, Value>, at: &str, stand: Stand) -> Result<Value, GrammarError> {
         let composition = Composition::of(map, at, &self.references);
+        if !composition.steps_combine() {
+            // The engine's arithmetic may overflow where it combines them.
+            return Err(unsupported(
+                "multipleOf",
+                at,
+                "several of them hold together, and not all are small whole numbers",
+            ));
+        }
         let outermost = stand == Stand::Alone;
         let part = if outermost {
             self.compositions.push(composition.clone());
@@ -221,26 +240,33 @@ impl<'a> Walker<'a> {
                 }
             }
             ("anyOf" | "oneOf", Value::Array(branches)) => {
-                let branches = self.branches(branches, &here, stand)?;
-                parts.push(marked(at, Map::from_iter([(keyword.to_owned(), branches)])));
+                self.alternatives |= keyword == "oneOf";
+                let mut rebuilt = Vec::with_capacity(branches.len());
+                for (index, branch) in branches.iter().enumerate() {
+                    let place = format!("{here}/{index}");
+                    let schema = self.schema(branch, &place, stand)?;
+                    rebuilt.push(self.closed_alternative(schema, branches, index, &here, stand));
+                }
+                parts.push(marked(at, Map::from_iter([(keyword.to_owned(), Value::Array(rebuilt))])));
             }
             ("allOf" | "anyOf" | "oneOf", _) => return Err(wrong(keyword, "an array of schemas", at)),
             (_, Value::Object(dependencies)) => {
                 for (name, dependency) in dependencies {
+                    let mut without = Map::from_iter([(name.clone(), Value::Bool(false))]);
                     let then = match dependency {
                         Value::Array(_) => {
                             keywords::names(dependency, keyword, at)?;
                             json!({"required": dependency})
                         }
                         schema if keyword != "dependentRequired" => {
-                            self.schema(schema, &pointer(&here, name), stand)?
+                            let place = pointer(&here, name);
+                            without.extend(self.known_only_to(schema, &place, stand));
+                            self.schema(schema, &place, stand)?
                         }
                         _ => return Err(wrong(keyword, "an object of arrays", at)),
                     };
-                    parts.push(marked(
-                        at,
-                        Map::from_iter([("anyOf".to_owned(), json!([{"properties": {name: false}}, then]))]),
-                    ));
+                    let choice = json!([{"properties": without}, then]);
+                    parts.push(marked(at, Map::from_iter([("anyOf".to_owned(), choice)])));
                 }
             }
             _ => return Err(wrong(keyword, "an object", at)),
@@ -277,11 +303,10 @@ impl<'a> Walker<'a> {
             numbers::check_constant(value, keyword, at)?;
             out.insert(keyword.to_owned(), value.clone());
         }
-        // Bounds on size are safe to add where the schema says that the value is of the type.
-        let caps = self.caps().filter(|_| !fixed && types.is_some());
+        let caps = self.caps().filter(|_| !fixed);
         if may_be("number") || may_be("integer") {
             let whole = types.is_some() && !may_be("number");
-            numbers::normalise(map, at, whole, caps, &mut out)?;
+            numbers::normalise(map, at, numbers::Role { whole, stand }, caps, &mut out)?;
         }
         if may_be("string") {
             self.string(map, at, caps, &mut out)?;
@@ -316,17 +341,21 @@ impl<'a> Walker<'a> {
     /// Any value: of bounded depth and size where there are caps and no other schema says more.
     pub(super) fn anything(&mut self, stand: Stand) -> Value {
         match self.caps() {
+            None => Value::Bool(true),
             Some(caps) if stand == Stand::Alone => self.anything_of_depth(caps, caps.any_depth),
-            _ => Value::Bool(true),
+            Some(caps) => {
+                let mut loose = capped_number(caps, stand);
+                loose.remove("type");
+                loose.insert("maxLength".to_owned(), json!(caps.string_chars));
+                Value::Object(loose)
+            }
         }
     }
 
     fn anything_of_depth(&mut self, caps: &Caps, depth: usize) -> Value {
         let name = format!("any{depth}");
         if !self.definitions.contains_key(&name) {
-            let mut number = Map::from_iter([("type".to_owned(), json!("number"))]);
-            // Without bounds in the schema there is nothing that could be wrong.
-            let _ = numbers::normalise(&Map::new(), "", false, Some(caps), &mut number);
+            let number = capped_number(caps, Stand::Alone);
             let mut forms = vec![
                 json!({"type": "null"}),
                 json!({"type": "boolean"}),
@@ -366,6 +395,14 @@ impl<'a> Walker<'a> {
         }
         Ok(())
     }
+}
+
+/// Any number of bounded length.
+fn capped_number(caps: &Caps, stand: Stand) -> Map<String, Value> {
+    let mut number = Map::from_iter([("type".to_owned(), json!("number"))]);
+    // Without bounds in the schema there is nothing that could be wrong.
+    let _ = numbers::normalise(&Map::new(), "", numbers::Role { whole: false, stand }, Some(caps), &mut number);
+    number
 }
 
 /// The schema with its place.
