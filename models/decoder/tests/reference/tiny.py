@@ -22,23 +22,24 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCau
 
 FOLDER = pathlib.Path(__file__).parent
 MASK = (1 << 64) - 1
-HIDDEN, FEED_FORWARD, HEADS, KV_HEADS, CONTEXT = 64, 160, 4, 2, 256
+# Qwen3's heads together are twice as wide as what comes in, Llama's just as wide.
+HIDDEN = {"qwen3": 64, "llama": 128}
+FEED_FORWARD, HEAD, HEADS, KV_HEADS, CONTEXT = 160, 32, 4, 2, 256
 EPSILON = 1e-6
 PROMPT_LENGTHS = [1, 17, 90]
 # How many of each prompt's last positions have their logits stored.
 ROWS = [1, 17, 6]
 MODELS = [
-    {"name": "qwen3-tied", "architecture": "qwen3", "layers": 3, "head": 32, "theta": 1e6, "tied": True},
-    {"name": "qwen3-untied", "architecture": "qwen3", "layers": 2, "head": 32, "theta": 1e6, "tied": False},
-    {"name": "llama-tied", "architecture": "llama", "layers": 3, "head": 16, "theta": 1e4, "tied": True},
+    {"name": "qwen3-tied", "architecture": "qwen3", "layers": 3, "theta": 1e6, "tied": True},
+    {"name": "qwen3-untied", "architecture": "qwen3", "layers": 2, "theta": 1e6, "tied": False},
+    {"name": "llama-tied", "architecture": "llama", "layers": 3, "theta": 1e4, "tied": True},
     {
         "name": "llama-scaled",
         "architecture": "llama",
         "layers": 2,
-        "head": 16,
         "theta": 1e4,
         "tied": False,
-        # Chosen so that of the eight frequencies some are kept, some blended and some divided.
+        # Chosen so that of the sixteen frequencies some are kept, some blended and some divided.
         "scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_context": 64},
     },
 ]
@@ -88,31 +89,32 @@ def vocabulary():
 def tensors(model):
     """Name, shape (rows first, as PyTorch prints it), and the range of the values of each GGUF tensor."""
 
-    def matrix(name, rows, columns, scale=0.25):
+    hidden = HIDDEN[model["architecture"]]
+
+    def matrix(name, rows, columns, scale=16 / hidden):
         return {"name": f"{name}.weight", "shape": [rows, columns], "scale": scale, "offset": 0.0}
 
     def norm(name, width):
         return {"name": f"{name}.weight", "shape": [width], "scale": 0.25, "offset": 1.0}
 
-    head = model["head"]
-    found = [matrix("token_embd", 320, HIDDEN, 1.0), norm("output_norm", HIDDEN)]
+    found = [matrix("token_embd", 320, hidden, 0.5), norm("output_norm", hidden)]
     if not model["tied"]:
-        found.append(matrix("output", 320, HIDDEN, 0.5))
+        found.append(matrix("output", 320, hidden, 0.5))
     for layer in range(model["layers"]):
         block = f"blk.{layer}"
         found += [
-            norm(f"{block}.attn_norm", HIDDEN),
-            matrix(f"{block}.attn_q", HEADS * head, HIDDEN),
-            matrix(f"{block}.attn_k", KV_HEADS * head, HIDDEN),
-            matrix(f"{block}.attn_v", KV_HEADS * head, HIDDEN),
-            matrix(f"{block}.attn_output", HIDDEN, HEADS * head),
-            norm(f"{block}.ffn_norm", HIDDEN),
-            matrix(f"{block}.ffn_gate", FEED_FORWARD, HIDDEN),
-            matrix(f"{block}.ffn_up", FEED_FORWARD, HIDDEN),
-            matrix(f"{block}.ffn_down", HIDDEN, FEED_FORWARD),
+            norm(f"{block}.attn_norm", hidden),
+            matrix(f"{block}.attn_q", HEADS * HEAD, hidden),
+            matrix(f"{block}.attn_k", KV_HEADS * HEAD, hidden),
+            matrix(f"{block}.attn_v", KV_HEADS * HEAD, hidden),
+            matrix(f"{block}.attn_output", hidden, HEADS * HEAD),
+            norm(f"{block}.ffn_norm", hidden),
+            matrix(f"{block}.ffn_gate", FEED_FORWARD, hidden),
+            matrix(f"{block}.ffn_up", FEED_FORWARD, hidden),
+            matrix(f"{block}.ffn_down", hidden, FEED_FORWARD),
         ]
         if model["architecture"] == "qwen3":
-            found += [norm(f"{block}.attn_q_norm", head), norm(f"{block}.attn_k_norm", head)]
+            found += [norm(f"{block}.attn_q_norm", HEAD), norm(f"{block}.attn_k_norm", HEAD)]
     return found
 
 
@@ -124,8 +126,8 @@ def rope_factors(model):
     low = scaling["original_context"] / scaling["low_freq_factor"]
     high = scaling["original_context"] / scaling["high_freq_factor"]
     factors = []
-    for i in range(0, model["head"], 2):
-        wavelength = 2 * math.pi * model["theta"] ** (i / model["head"])
+    for i in range(0, HEAD, 2):
+        wavelength = 2 * math.pi * model["theta"] ** (i / HEAD)
         if wavelength < high:
             factors.append(1.0)
         elif wavelength > low:
@@ -143,7 +145,7 @@ def metadata(model):
     architecture = model["architecture"]
     shape = {
         "context_length": CONTEXT,
-        "embedding_length": HIDDEN,
+        "embedding_length": HIDDEN[architecture],
         "block_count": model["layers"],
         "feed_forward_length": FEED_FORWARD,
         "attention.head_count": HEADS,
@@ -152,9 +154,9 @@ def metadata(model):
         "rope.freq_base": model["theta"],
     }
     if architecture == "qwen3":
-        shape |= {"attention.key_length": model["head"], "attention.value_length": model["head"]}
+        shape |= {"attention.key_length": HEAD, "attention.value_length": HEAD}
     else:
-        shape |= {"rope.dimension_count": model["head"], "vocab_size": 320}
+        shape |= {"rope.dimension_count": HEAD, "vocab_size": 320}
     return {f"{architecture}.{key}": value for key, value in shape.items()}
 
 
@@ -189,12 +191,12 @@ def torch_name(name):
 def torch_model(model):
     shape = {
         "vocab_size": 320,
-        "hidden_size": HIDDEN,
+        "hidden_size": HIDDEN[model["architecture"]],
         "intermediate_size": FEED_FORWARD,
         "num_hidden_layers": model["layers"],
         "num_attention_heads": HEADS,
         "num_key_value_heads": KV_HEADS,
-        "head_dim": model["head"],
+        "head_dim": HEAD,
         "rms_norm_eps": EPSILON,
         "max_position_embeddings": CONTEXT,
         "tie_word_embeddings": model["tied"],

@@ -118,10 +118,8 @@ impl Model {
             })
             .collect();
         if let Some(factors) = &self.rope_factors {
-            tensors.push((
-                "rope_freqs.weight".to_owned(),
-                quantised(factors.clone(), &[factors.len()], GgmlDType::F32),
-            ));
+            tensors
+                .push(("rope_freqs.weight".to_owned(), quantised(factors.clone(), &[factors.len()], GgmlDType::F32)));
         }
         tensors
     }
