@@ -38,10 +38,14 @@ impl Lookup {
             Self { tokens: Vec::new(), places: HashMap::new(), most, next: most.min(4), rest: FIRST_REST, resting: 0 };
         if most > 0 {
             for text in texts {
-                text.iter().for_each(|&token| lookup.append(token));
+                for &token in text {
+                    lookup.append(token);
+                }
                 lookup.append(BORDER);
             }
-            prompt.iter().for_each(|&token| lookup.append(token));
+            for &token in prompt {
+                lookup.append(token);
+            }
         }
         lookup
     }

@@ -178,12 +178,11 @@ impl Preparer {
             OutputFormat::Choice(texts) => Grammar::Choice(texts.clone()),
         };
         let known = self.forms.iter().position(|(owner, form, _)| owner == tenant && form == output);
-        let entry = match known {
-            Some(index) => self.forms.remove(index),
-            None => {
-                let matcher = self.factory.matcher(&grammar, &GrammarOptions::default()).map_err(form_refused)?;
-                (tenant.clone(), output.clone(), matcher)
-            }
+        let entry = if let Some(index) = known {
+            self.forms.remove(index)
+        } else {
+            let matcher = self.factory.matcher(&grammar, &GrammarOptions::default()).map_err(form_refused)?;
+            (tenant.clone(), output.clone(), matcher)
         };
         let matcher = entry.2.independent_copy();
         self.forms.push(entry);

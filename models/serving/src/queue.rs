@@ -59,7 +59,7 @@ impl Places {
         if waiting >= self.total || (priority == Priority::Batch && state.batch >= self.batch) {
             state.refused += 1;
             let rounds = u32::try_from(waiting / self.width + 1).unwrap_or(u32::MAX);
-            let wait = state.service.saturating_mul(rounds).clamp(Duration::from_secs(1), Duration::from_secs(60));
+            let wait = state.service.saturating_mul(rounds).clamp(Duration::from_secs(1), Duration::from_mins(1));
             let message = format!("{waiting} requests are waiting for the local model");
             return Err(SeamError::new(ErrorKind::RateLimited { retry_after: Some(wait) }, message));
         }

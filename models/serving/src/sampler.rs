@@ -67,7 +67,7 @@ impl Sampler {
         let most = candidates.iter().map(|candidate| candidate.weight).fold(f32::NEG_INFINITY, f32::max);
         for candidate in &mut candidates {
             // An infinite logit beside others is certain; without this it would be infinity minus infinity.
-            let below = if candidate.weight == most { 0.0 } else { candidate.weight - most };
+            let below = if candidate.weight < most { candidate.weight - most } else { 0.0 };
             candidate.weight = (below / self.sampling.temperature).exp();
         }
         candidates.retain(|candidate| candidate.weight >= self.sampling.min_p);
@@ -99,6 +99,7 @@ struct Candidate {
 
 impl Candidate {
     /// The more probable one first, of equals the lower id.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "this is how a comparison takes its sides")]
     fn order(&self, other: &Self) -> Ordering {
         other.weight.total_cmp(&self.weight).then(self.token.cmp(&other.token))
     }
@@ -160,7 +161,7 @@ fn draw(candidates: &[Candidate], number: f64) -> Option<u32> {
     candidates.iter().rev().find(|candidate| candidate.weight > 0.0).map(|candidate| candidate.token)
 }
 
-/// A number in 0..1 for a position: the `position`-th output of SplitMix64 (Steele, Lea, Flood 2014), whose state is a
+/// A number in 0..1 for a position: the `position`-th output of `SplitMix64` (Steele, Lea, Flood 2014), whose state is a
 /// counter and which can therefore be entered anywhere.
 fn uniform(seed: u64, position: usize) -> f64 {
     let mut bits = seed.wrapping_add((position as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));

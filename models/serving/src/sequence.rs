@@ -151,7 +151,9 @@ impl<C: EngineCache> Sequence<C> {
     /// Writes what the form forces next.
     pub(crate) fn write_forced(&mut self) -> Result<Option<FinishReason>, SeamError> {
         let (forced, flow) = self.request.writer.write_forced()?;
-        forced.into_iter().for_each(|token| self.know(token));
+        for token in forced {
+            self.know(token);
+        }
         Ok(match flow {
             Flow::More => None,
             Flow::End(reason) => Some(reason),

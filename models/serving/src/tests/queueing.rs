@@ -1,6 +1,6 @@
 //! Who runs when.
 
-use rejoinder_domain::{ErrorKind, GenerateRequest, Priority};
+use rejoinder_domain::{ErrorKind, GenerateRequest, OutputFormat, Priority};
 
 use super::harness::{Caller, Harness, options, request, tenant};
 use super::toy::Computed;
@@ -13,7 +13,8 @@ fn batch(text: &str, max_tokens: usize) -> GenerateRequest {
 
 /// A text of about so many tokens that no other has.
 fn long(seed: usize, tokens: usize) -> String {
-    (0..tokens / 5).map(|word| format!("{} ", 1000 + (seed * 7919 + word * 31) % 9000)).collect()
+    let words = (0..tokens / 5).map(|word| (1000 + (seed * 7919 + word * 31) % 9000).to_string());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn last_call(harness: &Harness) -> Vec<Computed> {
@@ -78,7 +79,9 @@ fn people_go_before_programs_and_first_come_first_served_within() {
 #[test]
 fn a_person_takes_the_place_of_a_program_which_then_goes_on() {
     let mut harness = Harness::new(&ServingOptions { max_sequences: 2, ..options() });
-    let asked = [batch("first program", 50), batch("second program", 50)];
+    let output = OutputFormat::Regex("[a-z]{50}".to_owned());
+    let asked = ["first program", "second program"];
+    let asked = asked.map(|text| GenerateRequest { output: output.clone(), ..batch(text, 60) });
     let mut programs: Vec<_> = asked.iter().map(|asked| harness.ask(asked.clone())).collect();
     while programs[1].read().text.is_empty() {
         harness.turns(1);

@@ -19,7 +19,7 @@ const PADDING: usize = 5;
 const MERGES: &[(&str, &str)] =
     &[("t", "h"), ("th", "e"), ("i", "n"), ("e", "r"), ("a", "n"), ("an", "d"), ("Ġ", "the"), ("r", "e"), ("Ã", "¼")];
 
-/// A byte-level vocabulary with a few merges, and ChatML.
+/// A byte-level vocabulary with a few merges, and `ChatML`.
 pub(crate) fn vocabulary() -> (Vocabulary, ChatTemplate) {
     let letter = |byte: u32| match byte {
         0..=0x20 => 0x100 + byte,
@@ -166,7 +166,8 @@ impl ToyCache {
 
     /// Pages that appending so many tokens takes.
     fn needed(&self, count: usize) -> usize {
-        let shared = self.len % PAGE != 0 && self.pages.last().is_some_and(|page| Arc::strong_count(page) > 1);
+        let shared =
+            !self.len.is_multiple_of(PAGE) && self.pages.last().is_some_and(|page| Arc::strong_count(page) > 1);
         (self.len + count).div_ceil(PAGE) - self.len.div_ceil(PAGE) + usize::from(shared)
     }
 
@@ -240,9 +241,7 @@ impl Engine for Toy {
             let mut sequence = step.cache.tokens();
             for (index, &token) in step.tokens.iter().enumerate() {
                 step.cache.append(token);
-                if *lock(&self.controls.panic_at) == Some(token) {
-                    panic!("the toy engine panics, as it was told");
-                }
+                assert!(*lock(&self.controls.panic_at) != Some(token), "the toy engine panics, as it was told");
                 sequence.push(token);
                 let wanted = match step.rows {
                     Rows::None => false,
