@@ -12,7 +12,7 @@ use crate::fakes::{Archive, block_on, tenant};
 use crate::recognise::{bank, contact, find_facts};
 use crate::suggest::injection;
 
-fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("REJOINDER_CORPUS").map(PathBuf::from);
     if folder.is_none() {
         println!("REJOINDER_CORPUS is not set: nothing was measured");
@@ -20,30 +20,30 @@ fn corpus() -> Option<PathBuf> {
     folder
 }
 
-fn unpacked(path: &PathBuf) -> String {
+pub(crate) fn unpacked(path: &PathBuf) -> String {
     let output = Command::new("zstd").arg("-dc").arg(path).output().unwrap();
     assert!(output.status.success(), "{} cannot be read", path.display());
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn json_lines(path: &PathBuf) -> Vec<Value> {
+pub(crate) fn json_lines(path: &PathBuf) -> Vec<Value> {
     unpacked(path).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Right, found, wanted.
 #[derive(Default, Clone, Copy)]
-struct Score(usize, usize, usize);
+pub(crate) struct Score(pub(crate) usize, pub(crate) usize, pub(crate) usize);
 
 impl Score {
-    fn precision(self) -> f64 {
+    pub(crate) fn precision(self) -> f64 {
         self.0 as f64 / self.1.max(1) as f64
     }
 
-    fn recall(self) -> f64 {
+    pub(crate) fn recall(self) -> f64 {
         self.0 as f64 / self.2.max(1) as f64
     }
 
-    fn print(self, what: &str) {
+    pub(crate) fn print(self, what: &str) {
         let (precision, recall) = (self.precision(), self.recall());
         println!("{what}: precision {precision:.3} ({} of {}), recall {recall:.3} (of {})", self.0, self.1, self.2);
     }
@@ -142,7 +142,7 @@ fn identifiers_in_support_requests() {
 }
 
 /// A dialogue's service as a JSON Schema: every slot a property, categorical ones an enum.
-fn schema_of(service: &Value) -> Value {
+pub(crate) fn schema_of(service: &Value) -> Value {
     let mut properties = serde_json::Map::new();
     for slot in service["slots"].as_array().unwrap() {
         let values: Vec<&Value> = slot["possible_values"].as_array().unwrap().iter().collect();

@@ -25,6 +25,8 @@ mod assist;
 mod config;
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod corpus_model;
 mod error;
 pub mod extract;
 #[cfg(test)]

@@ -90,8 +90,7 @@ impl Assist {
         request.lookup = sources.iter().map(|source| fence.defused(&source.text)).collect();
         let patience = Patience { first_token: None, whole: config.deadline() };
         let written = generation::generate(model, request, patience, self.timer.as_deref(), &mut |_| {}).await?;
-        let spent = written.generated.usage;
-        *usage = Usage { input_tokens: spent.input as u64, output_tokens: spent.output as u64, cost: None };
+        *usage = Usage::of(written.generated.usage);
         Ok(Some(written.text))
     }
 }

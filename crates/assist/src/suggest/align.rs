@@ -71,9 +71,10 @@ pub(crate) fn align(draft: &str, marks: &[Mark], sources: &[ShownSource], known:
     let mut aligned = Aligned::default();
     for (index, span) in spans.iter().enumerate() {
         let sentence = span.of(draft).unwrap_or_default();
-        let words = telling_words(sentence);
-        // A mark before the first sentence can only mean that sentence.
+        let words = telling_words(within(body, *span, draft));
+        // A mark before the first sentence can only mean that sentence. Greetings and thanks rest on nothing.
         let own = marks.iter().filter(|mark| sentence_of(mark, &spans).unwrap_or(0) == index);
+        let own = own.filter(|_| !words.is_empty() && !is_civil(sentence));
         let numbers: Vec<usize> = own.flat_map(|mark| mark.numbers.iter().copied()).collect();
         let mut is_borne_out = false;
         for number in &numbers {
@@ -87,8 +88,7 @@ pub(crate) fn align(draft: &str, marks: &[Mark], sources: &[ShownSource], known:
                 None => aligned.miscited.push(sentence.to_owned()),
             }
         }
-        let states = telling_words(within(body, *span, draft)).len() >= STATEMENT_WORDS && !is_civil(sentence);
-        if is_borne_out || !states {
+        if is_borne_out || words.len() < STATEMENT_WORDS || is_civil(sentence) {
             continue;
         }
         let every = windows.iter().enumerate();
@@ -164,7 +164,14 @@ fn within(body: Span, sentence: Span, draft: &str) -> &str {
     Span::new(start, end).and_then(|part| part.of(draft)).unwrap_or_default()
 }
 
-/// Thanks, apologies, offers of help, questions, and that somebody will look into it: what needs no source.
+/// Whether a sentence states something that a source has to bear out.
+#[cfg(test)]
+pub(crate) fn states(sentence: &str) -> bool {
+    telling_words(sentence).len() >= STATEMENT_WORDS && !is_civil(sentence)
+}
+
+/// Thanks, apologies, offers of help, questions, and that somebody will look into it: what needs no source. A sentence
+/// with a figure in it states something all the same.
 fn is_civil(sentence: &str) -> bool {
     static CIVIL: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {
         constant_pattern(concat!(
@@ -176,7 +183,8 @@ fn is_civil(sentence: &str) -> bool {
             r"obrigad[oa]|desculp\w+|não hesite|à (?:sua )?disposição)\b",
         ))
     });
-    sentence.trim_end().ends_with('?') || CIVIL.is_match(sentence)
+    let has_figure = sentence.contains(|c: char| c.is_ascii_digit());
+    sentence.trim_end().ends_with('?') || (!has_figure && CIVIL.is_match(sentence))
 }
 
 #[cfg(test)]

@@ -74,6 +74,18 @@ pub struct SuggestAnswer {
     pub timings: Timings,
 }
 
+impl Usage {
+    /// What one answer cost.
+    pub(crate) fn of(usage: rejoinder_domain::TokenUsage) -> Self {
+        Self {
+            input_tokens: usage.input as u64,
+            cached_input_tokens: usage.cached_input as u64,
+            output_tokens: usage.output as u64,
+            cost: None,
+        }
+    }
+}
+
 /// Why there is no draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSuggestion {
@@ -172,6 +184,8 @@ pub struct Attempt {
 pub struct Usage {
     /// Tokens read.
     pub input_tokens: u64,
+    /// Those of them that did not have to be computed, because an earlier prompt began alike.
+    pub cached_input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
     /// Cost in the provider's currency, where there is one.

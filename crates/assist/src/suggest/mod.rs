@@ -9,18 +9,18 @@
 //! `salutation`, `support` (what a draft may state), `fit`, `citation`, [`injection`], `checks`, [`confidence`]; for a
 //! language model `prompt`, `marks`, `reject`, `align`, `commitment`, `write`.
 
-mod align;
+pub(crate) mod align;
 pub mod answer;
 mod checks;
 mod citation;
-mod commitment;
+pub(crate) mod commitment;
 pub mod confidence;
 mod fit;
 pub mod injection;
-mod marks;
+pub(crate) mod marks;
 pub mod observe;
 mod prompt;
-mod reject;
+pub(crate) mod reject;
 mod retrieve;
 mod salutation;
 mod support;
@@ -45,6 +45,9 @@ use observe::{SuggestEvent, SuggestObserver};
 use retrieve::{Exemplar, Found, Question};
 use salutation::PersonName;
 use support::{EarlierPeople, Support};
+
+#[cfg(test)]
+pub(crate) use prompt::INSTRUCTIONS;
 
 /// The tier that drafts without a language model.
 const PROVIDER: &str = "exemplar";

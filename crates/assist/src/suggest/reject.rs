@@ -39,7 +39,7 @@ const QUOTED_BACK: f32 = 0.7;
 /// What belongs to a chat's markup or a prompt's template and to no letter.
 static MARKUP: LazyLock<Regex> = LazyLock::new(|| {
     constant_pattern(
-        r"(?im)<\|[^|>\n]{0,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|</?think(?:ing)?>|<(?:start|end)_of_turn>|^\s*#{1,4}\s*(?:instruction|response|system|user|assistant|source \[)|^\s*(?:system|user|assistant)\s*:|\{\{[^}\n]*\}\}|\{%[^%\n]*%\}|<<<\s*MAIL|MAIL\s*>>>",
+        r"(?im)<\|[^|>\n]{0,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|</?think(?:ing)?>|<(?:start|end)_of_turn>|^\s*#{1,4}\s*(?:instruction|response|system|user|assistant|source \[)|^\s*assistant\s*:|\A\s*(?:system|user)\s*:|\{\{[^}\n]*\}\}|\{%[^%\n]*%\}|<<<\s*MAIL|MAIL\s*>>>",
     )
 });
 

@@ -165,8 +165,7 @@ impl Assist {
         tried.first_token = first_token;
         let written = written?;
         show(marks.finish());
-        let usage = written.generated.usage;
-        tried.usage = Usage { input_tokens: usage.input as u64, output_tokens: usage.output as u64, cost: None };
+        tried.usage = Usage::of(written.generated.usage);
         Ok(Raw { text: marks.text().trim_end().to_owned(), finish: written.generated.finish, marks })
     }
 
