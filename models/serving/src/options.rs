@@ -38,11 +38,11 @@ impl Default for ServingOptions {
     fn default() -> Self {
         Self {
             threads: 0,
-            context_tokens: 16_384,
+            context_tokens: 8_192,
             max_sequences: 4,
             queue_length: 64,
-            cache_bytes: 4 << 30,
-            reuse_bytes: 1 << 30,
+            cache_bytes: 2 << 30,
+            reuse_bytes: 512 << 20,
             prefill_chunk: 256,
             prefill_chunk_shared: 64,
             batch_patience: 8,
