@@ -298,6 +298,14 @@ impl Archive {
         self
     }
 
+    /// Has the last reply be by somebody else.
+    pub(crate) fn sign_last(&mut self, name: &str) {
+        let reply = self.records.last_mut().and_then(|record| record.reply.as_mut()).unwrap();
+        name.clone_into(&mut reply.author);
+        let from = Address { name: name.to_owned(), email: "other@ours.example".to_owned() };
+        self.messages.last_mut().unwrap().from = Some(from);
+    }
+
     pub(crate) fn with_model(mut self, model: Arc<dyn LanguageModel>) -> Self {
         self.language_model = Some(model);
         self

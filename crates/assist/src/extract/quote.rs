@@ -50,7 +50,7 @@ impl<'a> Quotable<'a> {
         let folded = fold(words);
         let mut best: Option<(f32, Place)> = None;
         for (index, (source, text)) in self.sources.iter().zip(&self.folded).enumerate() {
-            for span in text.places(&folded).take(MAX_PLACES).filter(|span| is_whole(*span, &source.text)) {
+            for span in text.places(&folded).filter(|span| is_whole(*span, &source.text)).take(MAX_PLACES) {
                 let exact = span.of(&source.text) == Some(words);
                 let rank = source.label(labels, span) + source.trust(span) + if exact { 0.1 } else { 0.0 };
                 // Of equal places in a ticket the later counts, in one text the first.

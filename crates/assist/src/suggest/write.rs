@@ -28,8 +28,9 @@ pub(crate) struct Tried {
     pub(crate) attempt: Attempt,
     /// What it cost, as far as the model said.
     pub(crate) usage: Usage,
-    /// Milliseconds from the model's start until its first text; `None` where none came.
+    /// Milliseconds from the start of the prompt until the first text; `None` where none came.
     pub(crate) first_token: Option<u64>,
+    started: Instant,
 }
 
 /// What the model wrote, before it is checked.
@@ -55,8 +56,8 @@ impl Assist {
         messages: &mut Messages<'_>,
         observer: Option<&dyn SuggestObserver>,
     ) -> Result<Tried, AssistError> {
-        let started = Instant::now();
         let mut tried = Tried {
+            started: Instant::now(),
             draft: None,
             attempt: Attempt {
                 provider: model.provider().to_owned(),
@@ -76,7 +77,7 @@ impl Assist {
             observer.event(SuggestEvent::Restart);
         }
         tried.attempt.outcome = outcome;
-        tried.attempt.ms = elapsed_ms(started);
+        tried.attempt.ms = elapsed_ms(tried.started);
         tracing::debug!(outcome, ms = tried.attempt.ms, "the language model wrote");
         Ok(tried)
     }
@@ -149,7 +150,7 @@ impl Assist {
     ) -> Result<Raw, SeamError> {
         let config = &self.config.draft;
         let patience = Patience { first_token: Some(config.first_token()), whole: config.deadline() };
-        let started = Instant::now();
+        let started = tried.started;
         let mut marks = MarkFilter::default();
         let mut first_token = None;
         let show = |part: String| {
@@ -255,7 +256,12 @@ fn earlier_people(
         if let Some(exemplar) = exemplar {
             let one = EarlierCase::of(exemplar, messages)?;
             all.people.add_all(&one.people);
-            all.agent = all.agent.or(one.agent);
+            match (&all.agent, one.agent) {
+                (None, agent) => all.agent = agent,
+                // The first agent's name gives way to who signs; another one's has no place in this letter either.
+                (Some(first), Some(other)) if *first != other => all.people.add(&other.full(), ""),
+                _ => {}
+            }
         } else if !source.is_ours
             && let Some(message) = messages.get(&source.message_id)?
         {

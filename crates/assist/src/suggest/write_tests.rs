@@ -151,6 +151,18 @@ fn a_promise_that_we_made_before_is_ours_to_repeat() {
 }
 
 #[test]
+fn no_agent_of_an_earlier_case_is_named() {
+    let other = "Hello,\n\nplease discard the duplicate, it was printed by mistake in our copy shop.\n\nBest regards,\nNora Lindt";
+    let mut archive = archive().pair("Invoice sent twice", &format!("{ASKS} Again"), other, "2024-03-03T08:00:00Z");
+    archive.sign_last("Nora Lindt");
+    let text = "Dear Paul Klein,\n\nthis is Peter, please discard the duplicate [1]. Nora Lindt wrote so.\n\nBest regards,\nNora Lindt";
+    let answer = run(archive, &ScriptedModel::new([Script::says(text)]), &asks());
+    let draft = &answer.suggestions[0].text;
+    let unmarked = draft.replace("[[check: Nora Lindt]]", "").replace("[[check: Peter]]", "");
+    assert!(!unmarked.contains("Nora") && !unmarked.contains("Peter") && draft.ends_with("Eva Roth"), "{draft}");
+}
+
+#[test]
 fn wishes_reach_the_model_and_are_not_reported_as_ignored() {
     let mut request = asks();
     (request.instructions, request.tone) = (Some("Apologise first".to_owned()), Some("warm".to_owned()));
