@@ -135,7 +135,8 @@ impl LocalModel {
         Metrics { waiting_interactive, waiting_batch, refused, ..lock(&self.metrics).clone() }
     }
 
-    /// Drops everything that was computed for a tenant and kept for its next requests, before the next step.
+    /// Drops everything that was computed for a tenant and kept for its next requests, before the next step. What is
+    /// under way for it is not touched, and is kept when it ends.
     pub fn forget(&self, tenant: &TenantId) {
         // After the end nothing is kept.
         let _ = self.orders.push(Priority::Interactive, Order::Forget(tenant.clone()));
@@ -148,7 +149,9 @@ impl LocalModel {
         if how == Shutdown::Cancel {
             let _ = self.orders.push(Priority::Batch, Order::Cancel);
         }
-        let Some(Threads { prepare, inference }) = lock(&self.threads).take() else { return };
+        // Held until the end, so that a second call returns when it is over, too.
+        let mut threads = lock(&self.threads);
+        let Some(Threads { prepare, inference }) = threads.take() else { return };
         // Both threads catch panics; should one have died all the same, there is nothing left to end.
         let _ = prepare.join();
         if how == Shutdown::Cancel {

@@ -21,7 +21,8 @@ pub struct ServingOptions {
     pub cache_bytes: usize,
     /// How much of `cache_bytes` beginnings of earlier requests may keep; 0 keeps none. They give way to live requests.
     pub reuse_bytes: usize,
-    /// Tokens of prompts that one step computes while no answer is being written.
+    /// Tokens of prompts that one step computes while no answer is being written. A caller who goes away, or a more
+    /// urgent one who comes, is heard after that many.
     pub prefill_chunk: usize,
     /// Tokens of prompts that one step computes while answers are being written: what a long prompt of one may delay
     /// each token of the others.
@@ -43,8 +44,8 @@ impl Default for ServingOptions {
             queue_length: 64,
             cache_bytes: 2 << 30,
             reuse_bytes: 512 << 20,
-            prefill_chunk: 256,
-            prefill_chunk_shared: 64,
+            prefill_chunk: 128,
+            prefill_chunk_shared: 32,
             batch_patience: 8,
             lookup: true,
             lookup_tokens: 8,

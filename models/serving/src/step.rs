@@ -169,8 +169,8 @@ impl<E: Engine> Scheduler<E> {
         };
         if let Some(cache) = cache {
             let reused = cache.len().min(sequence.request.prompt.len());
-            self.metrics.cached_input_tokens += reused as u64;
-            // After a preemption it counts what the first beginning had: what the request did not cost.
+            // After a preemption, what was reused before is not counted twice.
+            self.metrics.cached_input_tokens += reused.saturating_sub(sequence.cached_input) as u64;
             sequence.cached_input = sequence.cached_input.max(reused);
             sequence.cache = cache;
         }

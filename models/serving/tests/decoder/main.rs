@@ -96,7 +96,7 @@ async fn answers_together_equal_plain_passes_alone() {
         .collect();
     let expected: Vec<_> = requests.iter().map(|request| plain.answer(request)).collect();
     // Room for everything; room for hardly two.
-    for cache_bytes in [16 << 20, 256 << 10] {
+    for cache_bytes in [16 << 20, 128 << 10] {
         let small = ServingOptions { cache_bytes, reuse_bytes: cache_bytes / 2, ..options() };
         let model = LocalModel::open(&path, "tiny", &small).unwrap();
         let mut streams = Vec::new();
