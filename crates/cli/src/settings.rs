@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rejoinder::Config;
+use rejoinder::{Config, LanguageConfig};
 use rejoinder_server::ServerConfig;
 use serde::Deserialize;
 
@@ -37,6 +37,14 @@ pub(crate) fn load(global: &Global) -> anyhow::Result<Settings> {
     if let Some(tenant) = &global.tenant {
         settings.library.tenant = tenant.clone();
     }
+    if let Some(model) = &global.language_model {
+        let is_file = model.ends_with(".gguf");
+        let language = &mut settings.library.models.language;
+        language.path = is_file.then(|| PathBuf::from(model));
+        language.model = if is_file { LanguageConfig::AUTO.to_owned() } else { model.clone() };
+    }
+    let language = &mut settings.library.models.language;
+    language.path = language.path.as_deref().map(expand_home).transpose()?;
     settings.library.data_dir = expand_home(&settings.library.data_dir)?;
     settings.library.models.dir = settings.library.models.dir.as_deref().map(expand_home).transpose()?;
     settings.library.validate()?;

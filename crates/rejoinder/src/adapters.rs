@@ -1,10 +1,12 @@
 //! What the application asks for, answered by the parts that have it: messages from the ledger, cleaning from the mail
 //! crate, vectors from a thread that may compute.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use rejoinder_assist::{MessageLookup, QueryEmbedder, TextCleaner};
+use rejoinder_assist::{MessageLookup, QueryEmbedder, TextCleaner, Timer};
 use rejoinder_domain::{
     Embedder, ErrorKind, MailboxId, Message, MessageId, Role, SeamError, SegmentKind, Span, TenantId,
 };
@@ -45,6 +47,15 @@ impl TextCleaner for MailCleaner {
 
     fn language(&self, text: &str) -> Option<String> {
         rejoinder_mail::language::detect(text)
+    }
+}
+
+/// tokio's clock.
+pub(crate) struct RuntimeTimer;
+
+impl Timer for RuntimeTimer {
+    fn after(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(duration))
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use rejoinder_assist::AssistConfig;
 use rejoinder_domain::TenantId;
 use rejoinder_mail::direction::Ownership;
-use rejoinder_models::Manifest;
+use rejoinder_models::{Manifest, Task};
 use rejoinder_pipeline::IngestConfig;
+use rejoinder_serving::ServingOptions;
 use serde::Deserialize;
 
 use crate::Error;
@@ -58,8 +59,49 @@ pub struct ModelsConfig {
     pub onnx: Option<PathBuf>,
     /// Threads that embed, each on texts of its own; all cores if not set.
     pub workers: Option<usize>,
-    /// Start without embeddings when the weights are not there (and say so) instead of failing.
+    /// Start without a model whose weights are not there (and say so) instead of failing.
     pub optional: bool,
+    /// The language model.
+    pub language: LanguageConfig,
+}
+
+/// Which language model writes drafts and fills schemas, and how it shares the machine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LanguageConfig {
+    /// `auto` takes the largest model that is on this machine, fits into its memory and is good enough to be taken
+    /// unasked; `none` goes without; else the name of a model in the manifest.
+    pub model: String,
+    /// Any GGUF file of a supported family, instead of a model of the manifest; `model` is then only what it is called.
+    pub path: Option<PathBuf>,
+    /// Threads, context, queue and memory.
+    pub serving: ServingOptions,
+}
+
+impl LanguageConfig {
+    /// The largest that fits.
+    pub const AUTO: &str = "auto";
+    /// No language model.
+    pub const NONE: &str = "none";
+
+    fn validate(&self) -> Result<(), Error> {
+        self.serving.validate().map_err(|error| Error::Config(format!("[models.language.serving] {error}")))?;
+        if self.path.is_some() || [Self::AUTO, Self::NONE].contains(&self.model.as_str()) {
+            return Ok(());
+        }
+        let known = Manifest::embedded().and_then(|manifest| manifest.get(&self.model).map(|entry| entry.task));
+        match known {
+            Ok(Task::Generation) => Ok(()),
+            Ok(_) => Err(Error::Config(format!("[models.language] model: {} is not a language model", self.model))),
+            Err(error) => Err(Error::Config(format!("[models.language] model: {error}, \"auto\" or \"none\""))),
+        }
+    }
+}
+
+impl Default for LanguageConfig {
+    fn default() -> Self {
+        Self { model: Self::AUTO.to_owned(), path: None, serving: ServingOptions::default() }
+    }
 }
 
 /// What runs an embedding model.
@@ -82,6 +124,7 @@ impl Default for ModelsConfig {
             onnx: None,
             workers: None,
             optional: true,
+            language: LanguageConfig::default(),
         }
     }
 }
@@ -108,6 +151,7 @@ impl Config {
             let known = Manifest::embedded().and_then(|manifest| manifest.get(&self.models.embedder).map(|_| ()));
             known.map_err(|error| invalid(format!("[models] embedder: {error}, or \"none\"")))?;
         }
+        self.models.language.validate()?;
         if self.models.workers == Some(0) {
             return Err(invalid("[models] workers must be at least 1, or left out for all cores".to_owned()));
         }

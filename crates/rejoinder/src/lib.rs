@@ -24,7 +24,8 @@
 //! Invariants: this crate is the only wiring; it holds no logic of retrieval, reading or drafting. Nothing it opens makes
 //! a network connection. It does not know about HTTP.
 //!
-//! Modules in reading order: [`config`], `rejoinder` (the object), `engine` (which embedder runs), `adapters` (what the
+//! Modules in reading order: [`config`], `rejoinder` (the object), `engine` (which embedder runs), `language` (which
+//! language model runs), `adapters` (what the
 //! application asks for, answered by ledger and mail crate), [`mod@inspect`], [`error`].
 
 pub mod config;
@@ -33,9 +34,10 @@ pub mod inspect;
 
 mod adapters;
 mod engine;
+mod language;
 mod rejoinder;
 
-pub use crate::config::{Config, Engine, ModelsConfig, OwnershipConfig};
+pub use crate::config::{Config, Engine, LanguageConfig, ModelsConfig, OwnershipConfig};
 pub use crate::engine::model_store;
 pub use crate::error::Error;
 pub use crate::inspect::{Inspection, inspect};
@@ -49,3 +51,4 @@ pub use rejoinder_domain::{
 pub use rejoinder_ledger::{MailboxStatus, Totals};
 pub use rejoinder_models as models;
 pub use rejoinder_pipeline::{IngestReport, Observer, Phase, Progress};
+pub use rejoinder_serving as serving;

@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rejoinder_assist::{
     Assist, AssistParts, ExtractAnswer, ExtractRequest, MessageLookup, QueryEmbedder, SearchRequest, SearchResult,
-    SuggestAnswer, SuggestRequest, TextCleaner,
+    SuggestAnswer, SuggestRequest, TextCleaner, Timer,
 };
-use rejoinder_domain::{ErrorKind, Message, MessageId, SeamError, TenantId, ThreadId, VectorStore};
+use rejoinder_domain::{ErrorKind, LanguageModel, Message, MessageId, SeamError, TenantId, ThreadId, VectorStore};
 use rejoinder_ledger::{Ledger, MailboxStatus, Totals};
 use rejoinder_pipeline::{IngestReport, Observer, Pipeline};
+use rejoinder_serving::Metrics;
 use rejoinder_store::{EmbeddingSpace, LanceStore, StoreConfig};
 
 use crate::Error;
-use crate::adapters::{BlockingEmbedder, LedgerMessages, MailCleaner};
+use crate::adapters::{BlockingEmbedder, LedgerMessages, MailCleaner, RuntimeTimer};
 use crate::config::Config;
 use crate::engine::{self, LoadedEmbedder};
+use crate::language::{self, LoadedLanguageModel};
 
 /// Mail in, suggested replies with citations out. Cheap to clone; all clones are the same object.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ struct Parts {
     ledger: Arc<Ledger>,
     lance: Arc<LanceStore>,
     embedder: LoadedEmbedder,
+    language: LoadedLanguageModel,
     pipeline: Pipeline,
     assist: Assist,
 }
@@ -62,6 +65,10 @@ pub struct Status {
     pub embedder: Option<String>,
     /// Why there is none, where one is configured.
     pub embedder_missing: Option<String>,
+    /// Name of the language model that runs; `None` when exemplars are the drafts and recognisers extract.
+    pub language_model: Option<String>,
+    /// Why this one runs, or why none does where one is configured.
+    pub language_model_reason: Option<String>,
     /// Sums.
     pub totals: Totals,
     /// The account of every mailbox.
@@ -78,7 +85,7 @@ pub struct ThreadedMessage {
 }
 
 impl Rejoinder {
-    /// Opens the data folder (created if it is not there), the ledger, the store and the embedder.
+    /// Opens the data folder (created if it is not there), the ledger, the store, the embedder and the language model.
     ///
     /// Without weights it opens all the same if `models.optional` says so, and finds mail by its words; an index that
     /// was made with an embedder is refused then, since half of it would be silent.
@@ -86,9 +93,10 @@ impl Rejoinder {
         config.validate()?;
         std::fs::create_dir_all(&config.data_dir).map_err(|error| Error::DataFolder(config.data_dir.clone(), error))?;
         let (models, ledger_path) = (config.models.clone(), config.ledger_path());
-        let opened =
-            tokio::task::spawn_blocking(move || Ok::<_, Error>((Ledger::open(ledger_path)?, engine::load(&models)?)));
-        let (ledger, embedder) = opened.await.map_err(Error::Worker)??;
+        let opened = tokio::task::spawn_blocking(move || {
+            Ok::<_, Error>((Ledger::open(ledger_path)?, engine::load(&models)?, language::load(&models)?))
+        });
+        let (ledger, embedder, language) = opened.await.map_err(Error::Worker)??;
         let ledger = Arc::new(ledger);
         let running = embedder.embedder();
         let space =
@@ -107,9 +115,16 @@ impl Rejoinder {
         let messages: Arc<dyn MessageLookup> = Arc::new(LedgerMessages(Arc::clone(&ledger)));
         let cleaner: Arc<dyn TextCleaner> = Arc::new(MailCleaner);
         let queries = running.map(|embedder| Arc::new(BlockingEmbedder(embedder)) as Arc<dyn QueryEmbedder>);
-        let assist =
-            Assist::new(AssistParts { store, embedder: queries, messages, cleaner, config: config.assist.clone() });
-        Ok(Self { parts: Arc::new(Parts { config, ledger, lance, embedder, pipeline, assist }) })
+        let assist = Assist::new(AssistParts {
+            store,
+            embedder: queries,
+            language_model: language.model().map(|model| model as Arc<dyn LanguageModel>),
+            timer: Some(Arc::new(RuntimeTimer) as Arc<dyn Timer>),
+            messages,
+            cleaner,
+            config: config.assist.clone(),
+        });
+        Ok(Self { parts: Arc::new(Parts { config, ledger, lance, embedder, language, pipeline, assist }) })
     }
 
     /// The tenant that the configuration names.
@@ -149,6 +164,11 @@ impl Rejoinder {
         Ok(self.parts.assist.search(tenant, request).await?)
     }
 
+    /// What the language model did and does; `None` where none runs.
+    pub fn language_model_metrics(&self) -> Option<Metrics> {
+        self.parts.language.model().map(|model| model.metrics())
+    }
+
     /// What is indexed, and what is missing.
     pub fn status(&self, tenant: &TenantId) -> Result<Status, Error> {
         let version = self.index_version();
@@ -157,9 +177,16 @@ impl Rejoinder {
             LoadedEmbedder::Off => (None, None),
             LoadedEmbedder::Missing(why) => (None, Some(why.clone())),
         };
+        let (language_model, language_model_reason) = match &self.parts.language {
+            LoadedLanguageModel::Ready(model, why) => (Some(model.model().to_owned()), Some(why.clone())),
+            LoadedLanguageModel::Off => (None, None),
+            LoadedLanguageModel::Missing(why) => (None, Some(why.clone())),
+        };
         Ok(Status {
             embedder,
             embedder_missing,
+            language_model,
+            language_model_reason,
             totals: self.parts.ledger.totals(tenant, &version)?,
             mailboxes: self.parts.ledger.status(tenant, &version)?,
             index_version: version,

@@ -26,7 +26,7 @@ impl Default for ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 7788)),
             max_body_bytes: 4 << 20,
             max_concurrent_requests: 64,
-            request_timeout_seconds: 60,
+            request_timeout_seconds: 120,
             shutdown_grace_seconds: 20,
         }
     }

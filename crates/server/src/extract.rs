@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::problem::Problem;
 use crate::server::App;
+use crate::suggest::{AttemptDto, UsageDto};
 use crate::ticket::TicketDto;
 use crate::{egress, json};
 
@@ -51,6 +52,9 @@ pub struct ExtractAttributesAnswer {
     conflicts: Vec<EvidenceDto>,
     abstained: Vec<String>,
     missing_required: Vec<String>,
+    unaligned: Vec<String>,
+    attempts: Vec<AttemptDto>,
+    usage: UsageDto,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -64,6 +68,8 @@ struct EvidenceDto {
     byte_end: usize,
     quote: String,
     confidence: f32,
+    origin: &'static str,
+    agreement: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -122,6 +128,9 @@ impl From<Extracted> for ExtractAttributesAnswer {
             conflicts: answer.conflicts.into_iter().map(EvidenceDto::from).collect(),
             abstained: answer.abstained,
             missing_required: answer.missing_required,
+            unaligned: answer.unaligned,
+            attempts: answer.attempts.into_iter().map(AttemptDto::from).collect(),
+            usage: answer.usage.into(),
         }
     }
 }
@@ -138,6 +147,8 @@ impl From<Evidence> for EvidenceDto {
             byte_end: evidence.byte_end,
             quote: evidence.quote,
             confidence: evidence.confidence,
+            origin: evidence.origin.as_str(),
+            agreement: evidence.agreement.as_str(),
         }
     }
 }

@@ -20,6 +20,7 @@ struct Ready {
     status: &'static str,
     index_version: String,
     embedder: Option<String>,
+    language_model: Option<String>,
     messages: u64,
     reply_pairs: u64,
     pending: u64,
@@ -46,6 +47,9 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
             "embedding weights are missing: mail is found by its words only; run `rejoinder models pull`".to_owned(),
         );
     }
+    if let (None, Some(why)) = (&status.language_model, &status.language_model_reason) {
+        notes.push(format!("drafts are earlier replies: {why}"));
+    }
     if status.totals.messages == 0 {
         notes.push("no mail is indexed yet; run `rejoinder ingest`".to_owned());
     }
@@ -56,6 +60,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         status: "ready",
         index_version: status.index_version,
         embedder: status.embedder,
+        language_model: status.language_model,
         messages: status.totals.messages,
         reply_pairs: status.totals.pairs,
         pending,

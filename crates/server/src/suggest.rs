@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use jiff::Timestamp;
-use rejoinder::assist::{Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest};
+use rejoinder::assist::{Attempt, Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest, Usage};
 use rejoinder::{MailboxId, Rejoinder, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -102,16 +102,17 @@ struct CitationDto {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct AttemptDto {
-    provider: &'static str,
+pub(crate) struct AttemptDto {
+    provider: String,
     model: String,
     outcome: &'static str,
     ms: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct UsageDto {
+pub(crate) struct UsageDto {
     input_tokens: u64,
+    cached_input_tokens: u64,
     output_tokens: u64,
     cost: Option<f64>,
 }
@@ -176,30 +177,37 @@ impl SuggestReplyAnswer {
                 .collect(),
             citations: suggestion.citations.into_iter().map(CitationDto::from).collect(),
         });
-        let attempts = answer.attempts.into_iter().map(|attempt| AttemptDto {
-            provider: attempt.provider,
-            model: attempt.model,
-            outcome: attempt.outcome,
-            ms: attempt.ms,
-        });
         Self {
             id,
             ticket_id: answer.ticket_id,
             suggestions: suggestions.collect(),
             no_suggestion_reason: answer.no_suggestion_reason.map(NoSuggestion::code),
             nearest: answer.nearest.into_iter().map(CitationDto::from).collect(),
-            attempts: attempts.collect(),
-            usage: UsageDto {
-                input_tokens: answer.usage.input_tokens,
-                output_tokens: answer.usage.output_tokens,
-                cost: answer.usage.cost,
-            },
+            attempts: answer.attempts.into_iter().map(AttemptDto::from).collect(),
+            usage: answer.usage.into(),
             timings_ms: TimingsDto {
                 retrieve: answer.timings.retrieve,
                 first_token: answer.timings.first_token,
                 total: answer.timings.total,
             },
             index_version,
+        }
+    }
+}
+
+impl From<Attempt> for AttemptDto {
+    fn from(attempt: Attempt) -> Self {
+        Self { provider: attempt.provider, model: attempt.model, outcome: attempt.outcome, ms: attempt.ms }
+    }
+}
+
+impl From<Usage> for UsageDto {
+    fn from(usage: Usage) -> Self {
+        Self {
+            input_tokens: usage.input_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            output_tokens: usage.output_tokens,
+            cost: usage.cost,
         }
     }
 }

@@ -7,7 +7,7 @@ use rejoinder_server::{Problem, extract as extract_route, search as search_route
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Outcome, open, read_input};
+use super::{Outcome, open, open_without_language_model, read_input};
 use crate::settings::Settings;
 use crate::show;
 
@@ -42,7 +42,7 @@ pub(crate) async fn extract(
 
 pub(crate) async fn search(settings: Settings, query: &str, limit: usize, as_json: bool) -> anyhow::Result<Outcome> {
     let request = serde_json::from_value(json!({ "query": query, "limit": limit }))?;
-    let rejoinder = open(settings).await?;
+    let rejoinder = open_without_language_model(settings).await?;
     let answer = search_route::search(&rejoinder, rejoinder.default_tenant(), request).await;
     print(answer, as_json)
 }

@@ -10,14 +10,14 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use rejoinder::{IngestReport, Observer, Phase, Progress};
 
-use super::{Outcome, open};
+use super::{Outcome, open_without_language_model};
 use crate::settings::Settings;
 
 /// Log lines of a run that no person watches, seconds apart.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(settings: Settings, paths: &[PathBuf], json: bool) -> anyhow::Result<Outcome> {
-    let rejoinder = open(settings).await?;
+    let rejoinder = open_without_language_model(settings).await?;
     let display = Display::new(std::io::stderr().is_terminal());
     let ingest = rejoinder.ingest(rejoinder.default_tenant(), paths, &display);
     tokio::pin!(ingest);

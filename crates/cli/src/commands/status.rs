@@ -20,6 +20,8 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
             "index_version": status.index_version,
             "embedder": status.embedder,
             "embedder_missing": status.embedder_missing,
+            "language_model": status.language_model,
+            "language_model_reason": status.language_model_reason,
             "totals": status.totals,
             "mailboxes": status.mailboxes,
             "skips": skipped,
@@ -32,6 +34,11 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
         "{} messages in {} conversations, {} reply pairs, {} passages",
         status.totals.messages, status.totals.threads, status.totals.pairs, status.totals.chunks
     );
+    match (&status.language_model, &status.language_model_reason) {
+        (Some(name), why) => println!("language model {name}: {}", why.as_deref().unwrap_or_default()),
+        (None, Some(why)) => println!("no language model: {why}"),
+        (None, None) => println!("no language model: the configuration says so"),
+    }
     for mailbox in &status.mailboxes {
         println!(
             "  {:<28} {:<11} {:>8} seen {:>8} indexed {:>6} duplicate {:>5} skipped {:>5} salvaged{}{}",
