@@ -32,7 +32,7 @@ fn main() -> Result<(), Failure> {
             for turn in ["new", "again"] {
                 let (first, whole, generated) = runtime.block_on(answer(&model, request.clone()))?;
                 let after = model.metrics();
-                let speed = generated.usage.output as f64 / (whole - first).as_secs_f64();
+                let speed = generated.usage.output as f64 / whole.saturating_sub(first).as_secs_f64();
                 println!(
                     "  {name:<22} {turn:<5} prompt {:>4} (reused {:>4}), first text after {:>6.0} ms; {:>3} tokens, {speed:>6.1}/s, \
                      {} steps, proposed {}, right {}, forced {}",

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use rejoinder_domain::{ErrorKind, FinishReason, Priority, SeamError, TenantId};
+use rejoinder_domain::{ErrorKind, FinishReason, Generated, Priority, SeamError, TenantId};
 
 use crate::engine::{Engine, EngineCache};
 use crate::error::internal;
@@ -13,6 +13,7 @@ use crate::options::ServingOptions;
 use crate::prefix::PrefixStore;
 use crate::queue::{Inbox, Places, closed, lock};
 use crate::sequence::{Request, Sequence};
+use crate::writer::Writer;
 
 /// The time. Tests bring their own.
 pub(crate) type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
@@ -56,6 +57,8 @@ pub(crate) struct Scheduler<E: Engine> {
     /// Requests that take part in steps, most urgent first.
     pub(crate) running: Vec<Sequence<E::Cache>>,
     pub(crate) kept: PrefixStore<E::Cache>,
+    /// Answers that ended in this turn.
+    ending: Vec<(Writer, Result<Generated, SeamError>)>,
     /// What happened since the last time it was told.
     pub(crate) metrics: Metrics,
     told: Arc<Mutex<Metrics>>,
@@ -87,6 +90,7 @@ impl<E: Engine> Scheduler<E> {
             masks: MaskThread::start()?,
             waiting: Vec::new(),
             running: Vec::new(),
+            ending: Vec::new(),
             metrics: Metrics::default(),
             told: parts.metrics,
             speed: Speed::default(),
@@ -113,8 +117,8 @@ impl<E: Engine> Scheduler<E> {
     /// Fails everything; what is left to do after a defect or at the end.
     pub(crate) fn fail_all(&mut self, error: impl Fn() -> SeamError) {
         for sequence in self.running.drain(..).chain(self.waiting.drain(..)) {
-            sequence.request.writer.fail(error());
             self.metrics.failed += 1;
+            self.ending.push((sequence.request.writer, Err(error())));
         }
         self.tell();
     }
@@ -149,11 +153,11 @@ impl<E: Engine> Scheduler<E> {
             if sequence.request.writer.is_abandoned() {
                 self.metrics.cancelled += 1;
             } else {
-                let message = "the local model did not finish the answer in the time that the request allows";
-                sequence.request.writer.fail(SeamError::new(ErrorKind::DeadlineExceeded, message));
                 self.metrics.expired += 1;
             }
-            self.keep(sequence);
+            // Where nobody listens, nobody hears this.
+            let message = "the local model did not finish the answer in the time that the request allows";
+            self.keep(sequence, Err(SeamError::new(ErrorKind::DeadlineExceeded, message)));
         }
     }
 
@@ -211,30 +215,27 @@ impl<E: Engine> Scheduler<E> {
     /// Ends an answer well.
     pub(crate) fn finish(&mut self, mut sequence: Sequence<E::Cache>, reason: FinishReason) {
         let input = sequence.request.prompt.len();
-        let ended = sequence.request.writer.finish(reason, input, sequence.cached_input);
-        match ended {
-            Ok(()) => self.metrics.finished += 1,
-            Err(error) => {
-                sequence.request.writer.fail(error);
-                self.metrics.failed += 1;
-            }
+        let outcome = sequence.request.writer.finish(reason, input, sequence.cached_input);
+        match outcome {
+            Ok(_) => self.metrics.finished += 1,
+            Err(_) => self.metrics.failed += 1,
         }
         if let Some(started) = sequence.started {
             self.places.served((self.clock)().saturating_duration_since(started));
         }
-        self.keep(sequence);
+        self.keep(sequence, outcome);
     }
 
     /// Ends an answer with an error; nothing of it is kept.
-    pub(crate) fn fail(&mut self, sequence: &Sequence<E::Cache>, error: SeamError) {
+    pub(crate) fn fail(&mut self, sequence: Sequence<E::Cache>, error: SeamError) {
         tracing::warn!(kind = ?error.kind, "a request to the local model failed");
-        sequence.request.writer.fail(error);
         self.metrics.failed += 1;
         self.released += 1;
+        self.ending.push((sequence.request.writer, Err(error)));
     }
 
-    /// Keeps what was computed for later requests.
-    fn keep(&mut self, sequence: Sequence<E::Cache>) {
+    /// Keeps what was computed for later requests, and tells the caller the outcome.
+    fn keep(&mut self, sequence: Sequence<E::Cache>, outcome: Result<Generated, SeamError>) {
         self.released += 1;
         let tokens = sequence.computed().to_vec();
         let Sequence { request, cache, .. } = sequence;
@@ -245,6 +246,7 @@ impl<E: Engine> Scheduler<E> {
             self.kept.insert(&request.tenant, system.to_vec(), instructions, true);
         }
         self.kept.insert(&request.tenant, tokens, cache, false);
+        self.ending.push((request.writer, outcome));
     }
 
     /// Takes the cache and the place of a request that is less urgent than the most urgent one that runs, to make room.
@@ -283,12 +285,16 @@ impl<E: Engine> Scheduler<E> {
         SeamError::new(ErrorKind::ContextTooLong, message)
     }
 
+    /// Publishes the metrics, then tells the callers whose answers ended: who looks after the end finds it counted.
     fn tell(&mut self) {
         self.metrics.running = self.running.len();
         self.metrics.cache_bytes = self.engine.used_bytes();
         self.metrics.reuse_entries = self.kept.len();
         self.metrics.reuse_bytes = self.kept.bytes();
         lock(&self.told).clone_from(&self.metrics);
+        for (writer, outcome) in self.ending.drain(..) {
+            writer.end(outcome);
+        }
     }
 
     /// Runs until the inbox is closed and everything in it is done.

@@ -298,7 +298,7 @@ impl<E: Engine> Scheduler<E> {
             let sequence = self.running.remove(index);
             match outcome {
                 Ok(reason) => self.finish(sequence, reason),
-                Err(error) => self.fail(&sequence, error),
+                Err(error) => self.fail(sequence, error),
             }
         }
     }

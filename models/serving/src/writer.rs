@@ -170,8 +170,13 @@ impl Writer {
         Ok((tokens, flow))
     }
 
-    /// Ends the answer.
-    pub(crate) fn finish(&mut self, reason: FinishReason, input: usize, cached_input: usize) -> Result<(), SeamError> {
+    /// Writes what was held back, and says what [`Self::end`] is to tell the caller.
+    pub(crate) fn finish(
+        &mut self,
+        reason: FinishReason,
+        input: usize,
+        cached_input: usize,
+    ) -> Result<Generated, SeamError> {
         if reason == FinishReason::Length && self.matcher.as_mut().is_some_and(|matcher| !matcher.may_end()) {
             let message = format!("the answer did not have the required form within {} tokens", self.max_tokens);
             return Err(SeamError::new(ErrorKind::OutputIncomplete, message));
@@ -184,13 +189,12 @@ impl Writer {
             self.send_text(held);
         }
         let usage = TokenUsage { input, cached_input, output: self.written };
-        self.send(Ok(GenerateEvent::Done(Generated { finish: reason, usage })));
-        Ok(())
+        Ok(Generated { finish: reason, usage })
     }
 
-    /// Ends the answer with an error.
-    pub(crate) fn fail(&self, error: SeamError) {
-        self.send(Err(error));
+    /// Ends the answer.
+    pub(crate) fn end(&self, outcome: Result<Generated, SeamError>) {
+        self.send(outcome.map(GenerateEvent::Done));
     }
 
     fn send_text(&self, text: String) {
