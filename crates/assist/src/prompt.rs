@@ -10,6 +10,16 @@ use rejoinder_domain::TenantId;
 
 use crate::recognise::bank::mask_cards;
 
+/// Tokens kept free for the chat's template and for pieces that count a little more together than alone.
+pub(crate) const TEMPLATE_TOKENS: usize = 64;
+
+/// Whether a text has more tokens than there is room for, told without counting: no text of people has so few tokens for
+/// so many bytes, and to count a very long one takes longer than to write the answer.
+pub(crate) fn is_hopeless(bytes: usize, room: usize) -> bool {
+    const MOST_BYTES_PER_TOKEN: usize = 24;
+    bytes / MOST_BYTES_PER_TOKEN > room
+}
+
 /// Puts `values` in the places `{{name}}` of `template`. A value is not looked at again, so that nothing in it is taken
 /// for a place; a place without a value is left out.
 pub(crate) fn render(template: &str, values: &[(&str, &str)]) -> String {

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use rejoinder_domain::Span;
 use serde_json::{Map, Value};
 
-use super::candidates::{Candidate, Class, Source};
+use super::candidate::Candidate;
+use super::candidates::{Class, Source};
 use super::fill::Item;
-use super::schema::{Kind, Schema, pointer_of};
+use super::schema::{Kind, Property, Schema, pointer_of};
 use super::{Change, Evidence, ExtractAnswer, PROVIDER, SURE};
 use crate::recognise::bank::mask_cards;
 use crate::suggest::answer::Usage;
@@ -128,6 +129,31 @@ fn settle(schema: &Schema, assigned: &mut Assigned) {
     }
 }
 
+impl Assigned {
+    /// The property's value; `None` where it is abstained from.
+    fn value_of(&self, index: usize, property: &Property) -> Option<Value> {
+        let values = self.values.get(index)?;
+        let items = self.items.get(index)?;
+        if !items.is_empty() {
+            return Some(Value::Array(items.iter().map(|item| Value::Object(item.object.clone())).collect()));
+        }
+        let first = values.first()?;
+        let list = || Value::Array(values.iter().map(|value| value.value.clone()).collect());
+        Some(if property.list.is_some() { list() } else { first.value.clone() })
+    }
+
+    /// Where each part of the property's value comes from, by its pointer.
+    fn places_of(&self, index: usize, property: &Property, pointer: &str) -> Vec<(String, &Candidate)> {
+        let values = self.values.get(index).into_iter().flatten().enumerate().map(|(at, candidate)| {
+            (if property.list.is_some() { format!("{pointer}/{at}") } else { pointer.to_owned() }, candidate)
+        });
+        let leaves = self.items.get(index).into_iter().flatten().enumerate().flat_map(|(at, item)| {
+            item.leaves.iter().map(move |(inner, candidate)| (format!("{pointer}/{at}{inner}"), candidate))
+        });
+        values.chain(leaves).collect()
+    }
+}
+
 /// Puts the answer together.
 pub(crate) fn answer(
     schema: &Schema,
@@ -137,29 +163,14 @@ pub(crate) fn answer(
 ) -> ExtractAnswer {
     let mut attributes = Map::new();
     let (mut evidence, mut changes, mut abstained) = (Vec::new(), Vec::new(), Vec::new());
-    for (property, (values, items)) in schema.properties.iter().zip(assigned.values.iter().zip(&assigned.items)) {
+    for (index, property) in schema.properties.iter().enumerate() {
         let pointer = pointer_of(&property.path);
-        let value = match (values.first(), property.list) {
-            _ if !items.is_empty() => {
-                Value::Array(items.iter().map(|item| Value::Object(item.object.clone())).collect())
-            }
-            (None, _) => {
-                abstained.push(pointer);
-                continue;
-            }
-            (Some(_), Some(_)) => Value::Array(values.iter().map(|value| value.value.clone()).collect()),
-            (Some(first), None) => first.value.clone(),
+        let Some(value) = assigned.value_of(index, property) else {
+            abstained.push(pointer);
+            continue;
         };
-        for (index, candidate) in values.iter().enumerate() {
-            let pointer = if property.list.is_some() { format!("{pointer}/{index}") } else { pointer.clone() };
-            evidence.extend(evidence_of(pointer, candidate, sources));
-        }
-        for (index, item) in items.iter().enumerate() {
-            let leaves = item.leaves.iter();
-            let leaf =
-                |(inner, candidate): &(String, Candidate)| (format!("{pointer}/{index}{inner}"), candidate.clone());
-            evidence.extend(leaves.map(leaf).filter_map(|(place, candidate)| evidence_of(place, &candidate, sources)));
-        }
+        let places = assigned.places_of(index, property, &pointer);
+        evidence.extend(places.into_iter().filter_map(|(place, candidate)| evidence_of(place, candidate, sources)));
         if let Some(current) = current {
             let old = current.pointer(&pointer).cloned().unwrap_or(Value::Null);
             if !same(&old, &value) {

@@ -3,7 +3,8 @@
 use rejoinder_domain::{Role, Span};
 use serde_json::Value;
 
-use super::candidates::{Agreement, Candidate, Origin, Source};
+use super::candidate::{Agreement, Candidate, Origin};
+use super::candidates::Source;
 use super::label::{Labels, stem};
 use super::schema::Choice;
 use crate::{AssistConfig, AssistError, QueryEmbedder};

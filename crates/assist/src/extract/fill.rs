@@ -5,7 +5,8 @@ use std::time::Instant;
 use rejoinder_domain::{GenerateRequest, LanguageModel, OutputFormat, Priority, SeamError, TenantId};
 use serde_json::{Map, Value};
 
-use super::candidates::{Candidate, Source, class_of};
+use super::candidate::Candidate;
+use super::candidates::{Source, class_of};
 use super::form;
 use super::label::Labels;
 use super::quote::Quotable;

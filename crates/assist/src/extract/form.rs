@@ -6,13 +6,11 @@ use serde_json::{Map, Value, json};
 use super::candidates::Source;
 use super::schema::{Choice, Format, Kind, NumberRule, Property, Schema, TextRule, pointer_of};
 use crate::config::FillConfig;
-use crate::prompt::{Fence, one_line, render};
+use crate::prompt::{Fence, TEMPLATE_TOKENS, is_hopeless, one_line, render};
 
 const SYSTEM: &str = include_str!("../../prompts/extract_system.md");
 const TEXT: &str = include_str!("../../prompts/extract_text.md");
 
-/// Tokens kept free for the chat's template.
-const TEMPLATE_TOKENS: usize = 64;
 /// Longest description of an attribute that is shown, in characters.
 const DESCRIPTION_CHARS: usize = 300;
 
@@ -137,6 +135,9 @@ pub(crate) fn prompt(
     let texts: String = sources.iter().filter_map(|source| block(source, fence)).collect::<Vec<_>>().join("\n");
     let user = render(TEXT, &[("texts", &texts)]);
     let room = config.prompt_tokens.min(model.context_tokens().saturating_sub(config.max_tokens));
+    if is_hopeless(system.len() + user.len(), room) {
+        return Ok(None);
+    }
     let tokens = model.count_tokens(&system)? + model.count_tokens(&user)? + TEMPLATE_TOKENS;
     let messages =
         vec![ChatMessage::new(ChatRole::System, system.trim_end()), ChatMessage::new(ChatRole::User, user.trim_end())];

@@ -3,7 +3,8 @@
 use rejoinder_domain::Span;
 
 use super::assign::{Assigned, CONTRADICTED, NAMED};
-use super::candidates::{Agreement, Candidate, Class, Origin};
+use super::candidate::{Agreement, Candidate, Origin};
+use super::candidates::Class;
 use super::fill::Filled;
 use super::read::is_same;
 use super::schema::{Kind, Property, Schema};

@@ -5,10 +5,11 @@
 //! quotations are looked up in the text and read by the recognisers, so that what it invents falls away. Where the two
 //! differ, both values are shown.
 //!
-//! Modules in reading order: `schema`, `parse`, `pattern`, `label` (what a property is called), `candidates`, `choice` (enums), `assign`;
+//! Modules in reading order: `schema`, `parse`, `pattern`, `label` (what a property is called), `candidate`, `candidates`, `choice` (enums), `assign`;
 //! for a language model `form` (what it is asked), `quote`, `read` (what its quotations say), `fill`, `merge`.
 
 mod assign;
+mod candidate;
 mod candidates;
 mod choice;
 mod fill;
@@ -35,8 +36,9 @@ use crate::generation::elapsed_ms;
 use crate::suggest::answer::{Attempt, Usage};
 use crate::ticket::{TicketDirection, check_chars};
 use crate::{Assist, AssistError, Ticket};
-pub use candidates::{Agreement, Origin};
-use candidates::{Candidate, Class, Source};
+use candidate::Candidate;
+pub use candidate::{Agreement, Origin};
+use candidates::{Class, Source};
 use label::Labels;
 pub(crate) use label::stem;
 use schema::{Kind, Schema};

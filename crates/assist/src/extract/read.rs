@@ -3,7 +3,8 @@
 use rejoinder_domain::Span;
 use serde_json::Value;
 
-use super::candidates::{Agreement, Candidate, Class, Origin, Source, find};
+use super::candidate::{Agreement, Candidate, Origin};
+use super::candidates::{Class, Source, find};
 use super::label::Labels;
 use super::quote::{Place, Quotable, find_within, same_writing};
 use super::schema::{Choice, Kind, Property, TextRule};

@@ -37,7 +37,7 @@ use rejoinder_domain::{Address, Message, Record, Span, TenantId};
 use crate::generation::{self, elapsed_ms};
 use crate::ticket::{ReadMessage, TicketDirection, check_chars};
 use crate::{Assist, AssistError};
-use answer::{Attempt, NoSuggestion, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage};
+use answer::{Attempt, Citation, NoSuggestion, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage};
 use checks::Checked;
 use citation::{Claim, Messages};
 use fit::Fit;
@@ -91,10 +91,7 @@ impl Assist {
         let mut messages = Messages::new(self.messages.as_ref(), tenant);
         let case = Case::of(self, tenant, request, &read, &question, &found);
         if let Some(observer) = observer {
-            let claims = found.exemplars.iter().flat_map(exemplar_claims).chain(passage_claims(&found));
-            let claims: Vec<Claim<'_>> = claims.collect();
-            let found = messages.verify(&claims, &request.retrieval.mailboxes)?;
-            observer.event(SuggestEvent::Retrieval(found.citations));
+            observer.event(SuggestEvent::Retrieval(case.sources(&mut messages)?));
         }
         let mut suggestions = Vec::new();
         let mut first_draft = 0;
@@ -125,12 +122,7 @@ impl Assist {
                 suggestions.truncate(request.candidates as usize);
             }
         }
-        let nearest = if suggestions.is_empty() {
-            let claims: Vec<Claim<'_>> = passage_claims(&found).collect();
-            messages.verify(&claims, &request.retrieval.mailboxes)?.citations
-        } else {
-            Vec::new()
-        };
+        let nearest = if suggestions.is_empty() { case.nearest(&mut messages)? } else { Vec::new() };
         let total = elapsed_ms(started);
         tracing::debug!(%tenant, drafts = suggestions.len(), retrieved, total, "suggested");
         Ok(SuggestAnswer {
@@ -271,6 +263,19 @@ impl<'a> Case<'a> {
             addresses_model,
             asks_for_more: asks(&request.instructions) || asks(&request.tone),
         }
+    }
+
+    /// Everything that was found, verified.
+    fn sources(&self, messages: &mut Messages<'_>) -> Result<Vec<Citation>, AssistError> {
+        let claims = self.found.exemplars.iter().flat_map(exemplar_claims).chain(passage_claims(self.found));
+        let claims: Vec<Claim<'_>> = claims.collect();
+        Ok(messages.verify(&claims, &self.request.retrieval.mailboxes)?.citations)
+    }
+
+    /// The passages that were found, verified.
+    fn nearest(&self, messages: &mut Messages<'_>) -> Result<Vec<Citation>, AssistError> {
+        let claims: Vec<Claim<'_>> = passage_claims(self.found).collect();
+        Ok(messages.verify(&claims, &self.request.retrieval.mailboxes)?.citations)
     }
 
     /// Who signs, where that is known.

@@ -12,7 +12,7 @@ use super::answer::SuggestRequest;
 use super::fit::AGENT_PLACEHOLDER;
 use super::retrieve::{Exemplar, Found};
 use crate::config::DraftConfig;
-use crate::prompt::{Fence, one_line, render};
+use crate::prompt::{Fence, TEMPLATE_TOKENS, is_hopeless, one_line, render};
 use crate::ticket::{ReadMessage, TicketDirection};
 
 const SYSTEM: &str = include_str!("../../prompts/suggest_system.md");
@@ -25,10 +25,6 @@ const TASK: &str = include_str!("../../prompts/suggest_task.md");
 /// What the model is told to do: words of it in a draft are an echo.
 pub(crate) const INSTRUCTIONS: [&str; 2] = [SYSTEM, TASK];
 
-/// Tokens kept free for the chat's template and for pieces that count a little more together than alone.
-const TEMPLATE_TOKENS: usize = 64;
-/// A text of more bytes per token left than this is not even counted: no text of people has so few tokens.
-const MOST_BYTES_PER_TOKEN: usize = 24;
 /// Longest subject or name that is shown, in characters.
 const HEADER_CHARS: usize = 200;
 
@@ -93,7 +89,7 @@ struct Room<'a> {
 impl Room<'_> {
     /// Takes room for `text` if there is enough.
     fn take(&mut self, text: &str) -> Result<bool, SeamError> {
-        if text.len() / MOST_BYTES_PER_TOKEN > self.left {
+        if is_hopeless(text.len(), self.left) {
             return Ok(false);
         }
         let tokens = self.model.count_tokens(text)?;
