@@ -60,12 +60,12 @@ impl Lookup {
 
     /// What probably comes next: the continuation of the longest agreement, of equals the newest. Empty where nothing
     /// agrees, or where proposals were wrong lately.
-    pub(crate) fn propose(&self, room: usize) -> &[u32] {
+    pub(crate) fn propose(&self, room: usize) -> Vec<u32> {
         let room = room.min(self.next);
         if room == 0 || self.resting > 0 {
-            return &[];
+            return Vec::new();
         }
-        let Some(&[before, last]) = self.tokens.last_chunk::<2>() else { return &[] };
+        let Some(&[before, last]) = self.tokens.last_chunk::<2>() else { return Vec::new() };
         let end = self.tokens.len();
         let mut best = (0, 0);
         let places = self.places.get(&[before, last]).map_or(&[][..], Vec::as_slice);
@@ -79,13 +79,20 @@ impl Lookup {
         }
         let (agreeing, place) = best;
         if agreeing < LEAST_MATCH {
-            return &[];
+            return Vec::new();
         }
         // Two tokens agree by accident; a longer agreement earns a longer proposal.
         let room = room.min(agreeing * 2);
-        let following = self.tokens.get(place..end.min(place + room)).unwrap_or_default();
-        let border = following.iter().position(|&token| token == BORDER).unwrap_or(following.len());
-        following.get(..border).unwrap_or_default()
+        let mut following: Vec<u32> = Vec::with_capacity(room);
+        for at in place..place + room {
+            // What repeats itself goes on into its own continuation.
+            let token = self.tokens.get(at).or_else(|| following.get(at - end)).copied();
+            match token {
+                Some(token) if token != BORDER => following.push(token),
+                _ => break,
+            }
+        }
+        following
     }
 
     /// Learns how many of the `proposed` tokens were right.
@@ -157,7 +164,9 @@ mod tests {
             repeating.push(40);
             repeating.push(41);
         }
-        assert_eq!(repeating.propose(2), [40, 41]);
+        assert_eq!(repeating.propose(3), [40, 41, 40]);
+        repeating.learn(3, 3);
+        assert_eq!(repeating.propose(7), [40, 41, 40, 41, 40, 41, 40], "beyond what was written so far");
     }
 
     #[test]

@@ -107,10 +107,11 @@ impl<C: EngineCache> Sequence<C> {
 
     /// Tokens that probably come next, at most `most`; none that the form would refuse.
     pub(crate) fn propose(&mut self, most: usize) -> Vec<u32> {
-        let proposed = self.request.lookup.propose(most);
+        let mut proposed = self.request.lookup.propose(most);
         // A matcher that fails here fails again when the masks are computed, and is reported then.
-        let allowed = self.request.writer.allowed(proposed).unwrap_or(0);
-        proposed.get(..allowed).unwrap_or_default().to_vec()
+        let allowed = self.request.writer.allowed(&proposed).unwrap_or(0);
+        proposed.truncate(allowed);
+        proposed
     }
 
     /// Chooses tokens from the rows of logits after everything known and after each of the `proposed` tokens, as long

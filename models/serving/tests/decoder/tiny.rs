@@ -15,10 +15,15 @@ pub(crate) const CONTEXT: usize = 700;
 
 /// Writes the model into `folder`.
 pub(crate) fn write(folder: &Path) -> PathBuf {
+    write_with_context(folder, CONTEXT)
+}
+
+/// Writes the model into `folder`, made for `context` positions.
+pub(crate) fn write_with_context(folder: &Path, context: usize) -> PathBuf {
     let (tokens, types) = vocabulary();
     let vocabulary = tokens.len();
     let mut metadata: Vec<(String, Value)> = [
-        ("context_length", CONTEXT),
+        ("context_length", context),
         ("embedding_length", HIDDEN),
         ("block_count", LAYERS),
         ("feed_forward_length", FEED),
