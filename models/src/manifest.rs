@@ -73,7 +73,7 @@ pub struct Generation {
     pub weights_bytes: u64,
     /// Bytes that a token of context takes: two vectors of 16-bit numbers per layer and key-value head.
     pub cache_bytes_per_token: u64,
-    /// Whether [`crate::choose`] may pick it. One that is not is had by its name, or where nothing else can be pulled.
+    /// Whether [`crate::choose()`] may pick it. One that is not is had by its name, or where nothing else can be pulled.
     pub automatic: bool,
 }
 

