@@ -11,6 +11,7 @@
 
 mod blame;
 mod composition;
+mod finite;
 mod formats;
 mod keywords;
 mod numbers;
@@ -68,6 +69,12 @@ pub(crate) fn normalise_open(schema: &Value, options: &GrammarOptions) -> Result
 
 fn rebuild(schema: &Value, options: &GrammarOptions, stand: Stand) -> Result<Dialect, GrammarError> {
     let rebuilt = Walker::new(schema, options).run(stand)?;
+    if !finite::has_finite_value(&rebuilt.root, &rebuilt.definitions) {
+        return Err(GrammarError::InvalidSchema {
+            pointer: String::new(),
+            reason: "every value would have to hold a value of its own kind, without end".to_owned(),
+        });
+    }
     Ok(Dialect { root: rebuilt.root, definitions: rebuilt.definitions, has_one_of: rebuilt.alternatives })
 }
 

@@ -197,8 +197,10 @@ fn check_multiple(value: &Value, at: &str) -> Result<Value, GrammarError> {
 pub(super) fn check_constant(value: &Value, keyword: &str, at: &str) -> Result<(), GrammarError> {
     match value {
         Value::Number(number) => {
-            let whole = number.is_i64() || number.is_u64();
-            if whole && number.as_f64().is_none_or(|number| number.abs() > EXACT) {
+            let whole = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
+            let exact =
+                |whole: i128| number.as_f64().is_some_and(|float| float.abs() <= EXACT && float as i128 == whole);
+            if whole.is_some_and(|whole| !exact(whole)) {
                 return Err(unsupported(keyword, at, "whole numbers beyond 2^53 are not exact"));
             }
             Ok(())

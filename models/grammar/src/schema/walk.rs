@@ -161,9 +161,12 @@ impl<'a> Walker<'a> {
     }
 
     fn branches(&mut self, branches: &[Value], at: &str, stand: Stand) -> Result<Value, GrammarError> {
-        let rebuilt =
-            branches.iter().enumerate().map(|(index, branch)| self.schema(branch, &format!("{at}/{index}"), stand));
-        Ok(Value::Array(rebuilt.collect::<Result<_, _>>()?))
+        let mut rebuilt = Vec::with_capacity(branches.len());
+        for (index, branch) in branches.iter().enumerate() {
+            let schema = self.schema(branch, &format!("{at}/{index}"), stand)?;
+            rebuilt.push(self.closed_alternative(schema, branches, index, at, stand));
+        }
+        Ok(Value::Array(rebuilt))
     }
 
     /// A schema that applies others to the same value beside its own keywords.
@@ -241,13 +244,8 @@ impl<'a> Walker<'a> {
             }
             ("anyOf" | "oneOf", Value::Array(branches)) => {
                 self.alternatives |= keyword == "oneOf";
-                let mut rebuilt = Vec::with_capacity(branches.len());
-                for (index, branch) in branches.iter().enumerate() {
-                    let place = format!("{here}/{index}");
-                    let schema = self.schema(branch, &place, stand)?;
-                    rebuilt.push(self.closed_alternative(schema, branches, index, &here, stand));
-                }
-                parts.push(marked(at, Map::from_iter([(keyword.to_owned(), Value::Array(rebuilt))])));
+                let branches = self.branches(branches, &here, stand)?;
+                parts.push(marked(at, Map::from_iter([(keyword.to_owned(), branches)])));
             }
             ("allOf" | "anyOf" | "oneOf", _) => return Err(wrong(keyword, "an array of schemas", at)),
             (_, Value::Object(dependencies)) => {

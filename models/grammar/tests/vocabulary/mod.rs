@@ -1,5 +1,7 @@
 //! A byte-level byte-pair tokenizer, trained on the text below: all 256 bytes and some hundred merges.
 
+#![allow(dead_code, reason = "not every test uses all of it")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
