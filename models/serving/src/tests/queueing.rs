@@ -174,6 +174,25 @@ fn what_two_prompts_share_is_computed_once() {
 }
 
 #[test]
+fn tenants_share_nothing_even_while_both_are_answered() {
+    let mut harness = Harness::new(&options());
+    let asked = ["a", "b"].map(|name| GenerateRequest { tenant: tenant(name), ..request(&long(6, 150), 60) });
+    let mut first = harness.ask(asked[0].clone());
+    // The first one's prompt is computed and its answer is being written when the second one comes.
+    while first.read().text.is_empty() {
+        harness.turns(1);
+    }
+    let mut second = harness.ask(asked[1].clone());
+    harness.turns(1);
+    assert!(first.read().end.is_none());
+    harness.settle();
+    for caller in [&mut first, &mut second] {
+        assert_eq!(Some(caller.read().whole()), harness.expected(&asked[0]));
+        assert_eq!(caller.generated().usage.cached_input, 0);
+    }
+}
+
+#[test]
 fn waits_are_measured() {
     let mut harness = Harness::new(&ServingOptions { max_sequences: 1, ..options() });
     let callers: Vec<_> = (0..3).map(|_| harness.ask(request(&long(5, 200), 20))).collect();
