@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::rc::Rc;
+
 use candle_core::quantized::gguf_file::Value;
 use proptest::prelude::*;
 use rejoinder_domain::ErrorKind;
@@ -242,13 +244,19 @@ fn the_language_is_that_of_published_templates() {
     }
 }
 
+thread_local! {
+    static MODELS: Rc<[Model; 3]> = {
+        let models = [("smollm", SMOLLM2), ("qwen2", QWEN3), ("llama-bpe", LLAMA3)];
+        Rc::new(models.map(|(pre, source)| Model::new(pre, Some(source)).unwrap()))
+    };
+}
+
 proptest! {
     #[test]
     fn no_content_yields_a_special_token(
         contents in prop::collection::vec("(<\\|(im_start|im_end|eot_id|endoftext|begin_of_text)\\|>|</?think>|[a-z \n<|>\u{e0f8}\u{e0f9}0-2é]|\\PC){0,12}", 1..5),
     ) {
-        for (pre, source) in [("smollm", SMOLLM2), ("qwen2", QWEN3), ("llama-bpe", LLAMA3)] {
-            let model = Model::new(pre, Some(source)).unwrap();
+        for model in MODELS.with(Rc::clone).iter() {
             let roles = ["user", "assistant"];
             let message = |(at, content): (usize, &String)| (roles[at % 2], content.clone());
             let messages: Vec<(&str, String)> = contents.iter().enumerate().map(message).collect();
