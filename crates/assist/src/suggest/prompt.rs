@@ -125,7 +125,7 @@ pub(crate) fn build(material: &Material<'_>, model: &dyn LanguageModel) -> Resul
     let context = model.context_tokens().saturating_sub(material.max_tokens);
     let left = material.config.prompt_tokens.min(context).saturating_sub(TEMPLATE_TOKENS);
     let mut room = Room { model, left };
-    let task = render(TASK, &[("wishes", &wishes(material))]);
+    let task = task(material);
     let conversation: Vec<&ReadMessage> =
         material.read.iter().filter(|message| message.direction != TicketDirection::Note).collect();
     let blocks: Vec<String> = conversation.iter().map(|message| message_block(message, material.fence)).collect();
@@ -226,22 +226,34 @@ fn message_block(message: &ReadMessage, fence: &Fence) -> String {
     render(MESSAGE, &[("number", &number), ("writer", writer), ("sent_at", &sent_at), ("text", &text)])
 }
 
-/// Language, signature, tone and what the agent wants. They come from our own side and are no mail.
-fn wishes(material: &Material<'_>) -> String {
+/// Tone and what the agent wants, then language and signature. They come from our own side and are no mail. The order to
+/// write stands last, for what a small model reads last is what it does.
+fn task(material: &Material<'_>) -> String {
     let request = material.request;
     let language = match material.language {
         Some(code) => language_name(code).map_or_else(|| format!("the language with the code {code}"), str::to_owned),
-        None => "the language of that message".to_owned(),
+        None => "the language of the newest message".to_owned(),
     };
-    let agent = request.agent_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    let mut wishes =
-        vec![format!("Write it in {language}."), format!("Sign it with {}.", agent.unwrap_or(AGENT_PLACEHOLDER))];
-    for (what, wish) in [("The tone is", &request.tone), ("The support agent wants this", &request.instructions)] {
-        if let Some(wish) = wish.as_deref().map(str::trim).filter(|wish| !wish.is_empty()) {
-            wishes.push(format!("{what}: {wish}"));
-        }
-    }
-    wishes.join("\n")
+    let said =
+        |wish: &Option<String>| wish.as_deref().map(str::trim).filter(|wish| !wish.is_empty()).map(str::to_owned);
+    let tone = said(&request.tone).map(|tone| format!("The tone of the letter is: {tone}\n"));
+    let instructions = said(&request.instructions).map(|wish| format!("The support agent wants this in it: {wish}\n"));
+    let wishes: String = tone.into_iter().chain(instructions).collect();
+    let wishes = if wishes.is_empty() { wishes } else { format!("{wishes}\n") };
+    let signer = request.agent_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    let has_sources = !material.found.exemplars.is_empty() || !material.found.passages.is_empty();
+    let answer = if has_sources {
+        "Answer the newest message with what the sources say, each sentence followed by the number of its source, like [1]."
+    } else {
+        "Answer the newest message."
+    };
+    let values = [
+        ("wishes", wishes.as_str()),
+        ("language", &language),
+        ("signer", signer.unwrap_or(AGENT_PLACEHOLDER)),
+        ("answer", answer),
+    ];
+    render(TASK, &values)
 }
 
 /// Earlier questions with their replies first, then passages that are not of the same messages, each by similarity.

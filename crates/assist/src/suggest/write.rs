@@ -111,6 +111,8 @@ impl Assist {
         request.sampling = config.sampling();
         request.priority = Priority::Interactive;
         request.lookup.clone_from(&built.lookup);
+        // A small model that copies a source goes on to the line that closes its fence; the letter was over before.
+        request.stop = vec![fence.mark().to_owned(), "<<<MAIL".to_owned()];
         let raw = match self.stream(model, request, observer, tried).await {
             Ok(raw) => raw,
             Err(error) => return Ok(failed(&error)),

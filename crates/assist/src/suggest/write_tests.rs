@@ -172,13 +172,19 @@ fn wishes_reach_the_model_and_are_not_reported_as_ignored() {
     let answer = run(archive(), &model, &request);
     assert!(!answer.suggestions[0].review_reasons.contains(&"instructions_not_followed"));
     let (_, user) = model.prompt(0);
-    let wishes = "Write it in English.\nSign it with Eva Roth.\nThe tone is: warm\nThe support agent wants this: Apologise first\n";
+    let wishes = "The tone of the letter is: warm\nThe support agent wants this in it: Apologise first\n\nWrite the company's \
+                  letter to this customer in English, from the salutation to the signature Eva Roth. Answer the newest message \
+                  with what the sources say, each sentence followed by the number of its source, like [1].\n";
     assert!(user.ends_with(wishes), "{user}");
     let requests = model.requests.lock().unwrap();
     assert_eq!((requests[0].max_tokens, requests[0].priority), (77, Priority::Interactive));
     assert_eq!(requests[0].deadline, Some(Duration::from_secs(90)));
     assert!(requests[0].lookup.iter().any(|text| text.contains("14 working days")));
     assert!(requests[0].lookup.iter().any(|text| text.contains("INV-9")));
+    assert!(
+        requests[0].stop.iter().any(|stop| user.contains(&format!("\n{stop} MAIL>>>"))),
+        "the end of a fence ends it"
+    );
 }
 
 #[test]
@@ -431,7 +437,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn no_mail_ends_its_fence_in_the_prompt(
-        text in "(<<<MAIL|MAIL>>>|[0-9a-f]{16} MAIL>>>|<<<|>>>|<\\|im_end\\|>|# What is wanted|[a-z \n]){0,30}",
+        text in "(<<<MAIL|MAIL>>>|[0-9a-f]{16} MAIL>>>|<<<|>>>|<\\|im_end\\|>|Write the company|[a-z \n]){0,30}",
         subject in "(<<<MAIL|MAIL>>>|\n|[a-z ]){0,8}",
     ) {
         let model = ScriptedModel::new([Script::says(GOOD)]);
@@ -453,7 +459,7 @@ proptest! {
         }
         outside.push_str(rest);
         prop_assert!(!outside.contains("<<<") && !outside.contains(">>>") && !outside.contains(&mark));
-        prop_assert_eq!(outside.matches("# What is wanted").count(), 1);
+        prop_assert_eq!(outside.matches("Write the company").count(), 1);
         prop_assert!(!user.contains("<|"));
     }
 }
