@@ -7,6 +7,7 @@ mod embedding;
 mod ingest;
 mod pst;
 mod retrieval;
+mod suggest;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use anyhow::{Context as _, bail};
 use rejoinder::models::{CandleEmbedder, EmbedderOptions, Manifest, ModelStore};
 
 /// Every benchmark, in the order in which `all` runs them.
-const NAMES: [&str; 5] = ["pst", "embedding", "retrieval", "calibration", "ingest"];
+const NAMES: [&str; 6] = ["pst", "embedding", "retrieval", "calibration", "ingest", "suggest"];
 
 fn main() -> anyhow::Result<()> {
     if let Some(done) = pst::run_as_child() {
@@ -54,6 +55,7 @@ fn run(name: &str, json: bool) -> anyhow::Result<()> {
         }),
         "calibration" => calibration::run(corpus().ok().as_deref(), embedder()?.as_ref()),
         "ingest" => ingest::run(&work_dir()?),
+        "suggest" => suggest::run(&corpus()?, &work_dir()?),
         _ => bail!("not a benchmark"),
     }
 }

@@ -17,5 +17,6 @@ mod architecture;
 mod command_line;
 mod corpus;
 mod kill;
+mod language;
 mod product;
 mod spine;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 pub(crate) struct Product {
     folder: TempDir,
     config: PathBuf,
+    language_model: String,
 }
 
 /// A server that is stopped when it goes out of scope.
@@ -33,7 +34,14 @@ impl Product {
     }
 
     pub(crate) fn with_config(config: &Path) -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), config: config.to_owned() }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // What is on the machine must not decide what a test sees.
+        Self { folder, config: config.to_owned(), language_model: "none".to_owned() }
+    }
+
+    /// The same with a language model: a name or a file.
+    pub(crate) fn with_language_model(self, model: &str) -> Self {
+        Self { language_model: model.to_owned(), ..self }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -51,6 +59,7 @@ impl Product {
             .args(arguments)
             .env("REJOINDER_CONFIG", &self.config)
             .env("REJOINDER_DATA_DIR", self.data_dir())
+            .env("REJOINDER_LANGUAGE_MODEL", &self.language_model)
             .env_remove("REJOINDER_TENANT")
             .env_remove("RUST_LOG");
         command
@@ -150,13 +159,19 @@ pub(crate) fn sample(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Whether the configured embedder's weights are on this machine; says so where they are not.
+/// Whether the embedder's weights are on this machine; says so where they are not.
 pub(crate) fn weights_are_here() -> bool {
+    model_is_here("all-MiniLM-L6-v2")
+}
+
+/// Whether a model's weights are on this machine; says so where they are not.
+pub(crate) fn model_is_here(name: &str) -> bool {
     let output = Command::new(env!("CARGO_BIN_EXE_rejoinder")).args(["models", "list", "--json"]).output();
     let list: Value = serde_json::from_slice(&output.expect("the program starts").stdout).expect("JSON");
-    let here = list["data"].as_array().expect("models").iter().any(|model| model["present"] == true);
+    let mut models = list["data"].as_array().expect("models").iter();
+    let here = models.any(|model| model["name"] == name && model["present"] == true);
     if !here {
-        eprintln!("SKIPPED: no model weights on this machine; run `rejoinder models pull`");
+        eprintln!("SKIPPED: the weights of {name} are not on this machine; run `rejoinder models pull {name}`");
     }
     here
 }

@@ -72,6 +72,7 @@ fn suggestion(answer: &Value) -> String {
         let _ = writeln!(text, "No draft: {}", string(answer, "no_suggestion_reason").replace('_', " "));
         citations(&mut text, answer, "nearest");
     }
+    attempts(&mut text, answer);
     let timings = answer.get("timings_ms").cloned().unwrap_or_default();
     let _ = writeln!(
         text,
@@ -81,6 +82,24 @@ fn suggestion(answer: &Value) -> String {
         number(&timings, "total")
     );
     text
+}
+
+/// What was tried, in order, where it was more than one thing.
+fn attempts(text: &mut String, answer: &Value) {
+    let tried = list(answer, "attempts");
+    if tried.len() < 2 {
+        return;
+    }
+    for attempt in tried {
+        let _ = writeln!(
+            text,
+            "tried {} ({}): {}, {} ms",
+            string(attempt, "provider"),
+            string(attempt, "model"),
+            string(attempt, "outcome").replace('_', " "),
+            number(attempt, "ms")
+        );
+    }
 }
 
 fn citations(text: &mut String, holder: &Value, key: &str) {
@@ -108,11 +127,15 @@ fn attributes(answer: &Value) -> String {
         if let Some(proof) = proof {
             let _ = write!(
                 text,
-                "   from \"{}\" at {}..{} ({:.2})",
+                "   from \"{}\" at {}..{} ({:.2}{})",
                 one_line(string(proof, "quote"), 60),
                 number(proof, "start"),
                 number(proof, "end"),
-                number(proof, "confidence")
+                number(proof, "confidence"),
+                match (string(proof, "origin"), string(proof, "agreement")) {
+                    ("recognisers" | "", _) => String::new(),
+                    (origin, agreement) => format!(", {origin}, {agreement}"),
+                }
             );
         }
         text.push('\n');
@@ -128,6 +151,11 @@ fn attributes(answer: &Value) -> String {
     if !abstained.is_empty() {
         let _ = writeln!(text, "  no evidence for: {}", abstained.join(", "));
     }
+    let unaligned: Vec<&str> = list(answer, "unaligned").iter().filter_map(Value::as_str).collect();
+    if !unaligned.is_empty() {
+        let _ = writeln!(text, "  not in the text, so thrown away what the model gave for: {}", unaligned.join(", "));
+    }
+    attempts(&mut text, answer);
     text
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rejoinder_assist::{
     Assist, AssistParts, ExtractAnswer, ExtractRequest, MessageLookup, QueryEmbedder, SearchRequest, SearchResult,
-    SuggestAnswer, SuggestRequest, TextCleaner, Timer,
+    SuggestAnswer, SuggestObserver, SuggestRequest, TextCleaner, Timer,
 };
 use rejoinder_domain::{ErrorKind, LanguageModel, Message, MessageId, SeamError, TenantId, ThreadId, VectorStore};
 use rejoinder_ledger::{Ledger, MailboxStatus, Totals};
@@ -150,6 +150,18 @@ impl Rejoinder {
     /// Drafts the reply to a ticket.
     pub async fn suggest(&self, tenant: &TenantId, request: &SuggestRequest) -> Result<Suggested, Error> {
         let answer = self.parts.assist.suggest(tenant, request).await?;
+        Ok(Suggested { id: fresh_id("sug"), index_version: self.index_version(), answer })
+    }
+
+    /// The same, telling `observer` what becomes known before the answer is: what was found, the earlier reply, the
+    /// model's draft as it is written. Dropping the future stops the model.
+    pub async fn suggest_observed(
+        &self,
+        tenant: &TenantId,
+        request: &SuggestRequest,
+        observer: &dyn SuggestObserver,
+    ) -> Result<Suggested, Error> {
+        let answer = self.parts.assist.suggest_observed(tenant, request, observer).await?;
         Ok(Suggested { id: fresh_id("sug"), index_version: self.index_version(), answer })
     }
 

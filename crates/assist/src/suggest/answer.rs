@@ -172,7 +172,7 @@ pub struct Attempt {
     pub model: String,
     /// `ok`; for the exemplar also `nothing_similar`. For a model that failed: `timeout`, `overloaded`,
     /// `context_too_long`, `output_incomplete`, `unavailable`, `transient`, `auth`, `invalid`, `failed`. For a draft that
-    /// was thrown away: `empty`, `unfinished`, `template_tokens`, `echoes_prompt`, `addresses_model`, `speaks_of_itself`,
+    /// was thrown away: `empty`, `unreadable`, `unfinished`, `template_tokens`, `echoes_prompt`, `addresses_model`, `speaks_of_itself`,
     /// `repeats_itself`, `only_quotes_customer`, `wrong_language`. For a form: also `invalid_output`.
     pub outcome: &'static str,
     /// Milliseconds.

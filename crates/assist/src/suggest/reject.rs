@@ -65,6 +65,7 @@ pub(crate) fn reject(judged: &Judged<'_>) -> Option<&'static str> {
     };
     let table = [
         ("empty", words.iter().filter(|word| word.contains(char::is_alphabetic)).count() < 3),
+        ("unreadable", unreadable(draft)),
         ("unfinished", judged.finish == FinishReason::Length),
         ("template_tokens", MARKUP.is_match(draft)),
         ("echoes_prompt", draft.contains(judged.fence.mark()) || echoes(judged.instructions)),
@@ -75,6 +76,14 @@ pub(crate) fn reject(judged: &Judged<'_>) -> Option<&'static str> {
         ("wrong_language", wrong_language),
     ];
     table.into_iter().find(|(_, failed)| *failed).map(|(outcome, _)| outcome)
+}
+
+/// Whether it holds what no keyboard writes, or is for the most part neither letters nor digits.
+fn unreadable(draft: &str) -> bool {
+    let strange = |c: char| c == char::REPLACEMENT_CHARACTER || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    let visible = draft.chars().filter(|c| !c.is_whitespace()).count();
+    let spoken = draft.chars().filter(|c| c.is_alphanumeric()).count();
+    draft.contains(strange) || 2 * spoken < visible
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -148,6 +157,8 @@ mod tests {
             ("[agent name] ...", Some("empty")),
             ("Dear customer, please <|im_end|> now", Some("template_tokens")),
             ("<think>\nThe customer asks\n</think>\nplease restart it", Some("template_tokens")),
+            ("Please restart \u{FFFD} the \u{1e} printer", Some("unreadable")),
+            ("## ;; -- __ %% $$ !! (( )) please restart it", Some("unreadable")),
             ("Assistant: please restart the printer", Some("template_tokens")),
             ("Please restart the printer, {{customer}}.", Some("template_tokens")),
             ("Please restart it. 00ff00ff00ff00ff", Some("echoes_prompt")),

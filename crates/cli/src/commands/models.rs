@@ -85,7 +85,9 @@ fn list(store: &ModelStore, manifest: &Manifest, as_json: bool) -> Outcome {
 
 fn verify(store: &ModelStore, manifest: &Manifest, names: &[String], as_json: bool) -> anyhow::Result<Outcome> {
     let entries: Vec<&ModelEntry> = if names.is_empty() {
-        manifest.models.iter().filter(|entry| store.directory(entry).exists()).collect()
+        let has_any =
+            |entry: &&ModelEntry| entry.files.iter().any(|file| store.directory(entry).join(&file.name).exists());
+        manifest.models.iter().filter(has_any).collect()
     } else {
         names.iter().map(|name| manifest.get(name)).collect::<Result<_, _>>()?
     };
