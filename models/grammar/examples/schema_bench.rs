@@ -2,7 +2,7 @@
 //! allows, and times every mask on the way through that value.
 //!
 //! `cargo run -p rejoinder-grammar --example schema_bench -- FOLDER MODEL.gguf [EVERY]`, where each folder in FOLDER is
-//! a family of schemas, and only each EVERYth schema is taken.
+//! a family of schemas, and only each `EVERY`th schema is taken.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

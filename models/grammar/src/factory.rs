@@ -70,9 +70,9 @@ impl GrammarFactory {
             |schema: Value| self.engine.compile(engine::json_grammar(schema, options.spacing), &options.limits);
         if dialect.has_one_of && options.caps.is_some() {
             let open = schema::normalise_open(schema, options)?;
-            compile(open.root()).map_err(|message| open.blame(message, &|schema| compile(schema).err()))?;
+            compile(open.root()).map_err(|message| open.blame(&message, &|schema| compile(schema).err()))?;
         }
-        compile(dialect.root()).map_err(|message| dialect.blame(message, &|schema| compile(schema).err()))
+        compile(dialect.root()).map_err(|message| dialect.blame(&message, &|schema| compile(schema).err()))
     }
 
     fn regex(&self, regex: &str, limits: &Limits) -> Result<llguidance::Matcher, GrammarError> {

@@ -23,7 +23,11 @@ pub struct Matcher {
 
 impl std::fmt::Debug for Matcher {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Matcher").field("accepted", &self.accepted).field("ended", &self.ended).finish()
+        formatter
+            .debug_struct("Matcher")
+            .field("accepted", &self.accepted)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

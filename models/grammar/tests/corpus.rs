@@ -1,6 +1,6 @@
-//! The masks against schemas and instances that others wrote: the JSON-Schema test suite and JSONSchemaBench.
+//! The masks against schemas and instances that others wrote: the JSON-Schema test suite and `JSONSchemaBench`.
 //!
-//! Gated on `REJOINDER_CORPUS`. `REJOINDER_CORPUS_ALL=1` takes every schema of JSONSchemaBench instead of a sample.
+//! Gated on `REJOINDER_CORPUS`. `REJOINDER_CORPUS_ALL=1` takes every schema of `JSONSchemaBench` instead of a sample.
 
 #![allow(
     clippy::unwrap_used,

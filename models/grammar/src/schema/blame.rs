@@ -34,9 +34,9 @@ const MEANINGS: [(&str, &str, &str); 10] = [
 impl Dialect {
     /// The error for what the engine said against the whole document. `fails` compiles another document and returns
     /// what the engine says against it.
-    pub(crate) fn blame(&self, message: String, fails: &dyn Fn(Value) -> Option<String>) -> GrammarError {
-        if is_limit(&message) {
-            return GrammarError::TooComplex { reason: first_line(&message) };
+    pub(crate) fn blame(&self, message: &str, fails: &dyn Fn(Value) -> Option<String>) -> GrammarError {
+        if is_limit(message) {
+            return GrammarError::TooComplex { reason: first_line(message) };
         }
         let unsatisfiable = message.contains("nsatisfiable");
         let sign = MEANINGS.iter().find(|(sign, _, _)| message.contains(sign) && !unsatisfiable);
@@ -64,7 +64,7 @@ impl Dialect {
                 pointer,
                 reason: (*reason).to_owned(),
             },
-            None => GrammarError::InvalidSchema { pointer, reason: first_line(&message) },
+            None => GrammarError::InvalidSchema { pointer, reason: first_line(message) },
         }
     }
 }

@@ -10,6 +10,7 @@ use super::reference::References;
 
 /// The properties that a schema and all schemas it applies to the same value name.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 pub(super) struct Composition {
     /// Names of properties, in order, with how many schemas that must hold together describe them.
     pub(super) names: Vec<(String, usize)>,

@@ -57,7 +57,7 @@ pub(super) fn normalise(
         let cap = |value: f64| Some(Bound { value, excluded: false });
         low = low.or_else(|| cap(given_high.map_or(-most, |high| (-most).min(2.0 * high.value))));
         high = high.or_else(|| cap(given_low.map_or(most, |low| most.max(2.0 * low.value))));
-        let single = matches!((low, high), (Some(low), Some(high)) if low.value == high.value);
+        let single = matches!((low, high), (Some(low), Some(high)) if low.value >= high.value);
         if !role.whole && role.stand == Stand::Alone && multiple.is_none() && !single {
             step = fraction_step(caps.fraction_digits, low, high);
         }
@@ -160,10 +160,8 @@ fn fraction_step(digits: u32, low: Option<Bound>, high: Option<Bound>) -> Option
 /// Whether the engine's conversion of a step to a decimal is exact: it multiplies by ten until nothing is left behind
 /// the point, and rounding may keep it from ever being so.
 fn engine_reads(step: f64) -> bool {
-    engine_decimal(step).is_some_and(|(digits, scale)| {
-        digits as f64 / 10f64.powi(scale as i32) == step
-            && format!("{}", digits as f64 / 10f64.powi(scale as i32)) == format!("{step}")
-    })
+    engine_decimal(step)
+        .is_some_and(|(digits, scale)| format!("{}", digits as f64 / 10f64.powi(scale as i32)) == format!("{step}"))
 }
 
 /// The digits and the number of them behind the point, as the engine computes them, where its arithmetic holds them.

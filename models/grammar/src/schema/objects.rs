@@ -81,7 +81,7 @@ impl Walker<'_> {
                 most = Some((required.len() + caps.map_entries) as u64).max(least);
             }
         }
-        self.sizes(map, at, least, required.len())?;
+        check_sizes(map, at, least, required.len())?;
         write(out, properties, patterns, others);
         if !required.is_empty() {
             out.insert("required".to_owned(), json!(required));
@@ -91,22 +91,6 @@ impl Walker<'_> {
         }
         if let Some(most) = most {
             out.insert("maxProperties".to_owned(), json!(most));
-        }
-        Ok(())
-    }
-
-    /// Names may repeat in what is generated for a map, so that more than one of them cannot be required.
-    fn sizes(
-        &self,
-        map: &Map<String, Value>,
-        at: &str,
-        least: Option<u64>,
-        required: usize,
-    ) -> Result<(), GrammarError> {
-        let missing = least.unwrap_or_default().saturating_sub(required as u64);
-        if missing > 1 && !map.contains_key("enum") && !map.contains_key("const") {
-            let reason = "at most one property more than `required` names can be demanded";
-            return Err(unsupported("minProperties", at, reason));
         }
         Ok(())
     }
@@ -139,28 +123,6 @@ impl Walker<'_> {
             rebuilt.insert(name, schema);
         }
         Ok(rebuilt)
-    }
-
-    /// What `unevaluatedProperties` adds to schemas that all hold together.
-    pub(super) fn unevaluated(
-        &mut self,
-        map: &Map<String, Value>,
-        composition: &Composition,
-        at: &str,
-    ) -> Result<Option<Value>, GrammarError> {
-        match map.get("unevaluatedProperties") {
-            None | Some(Value::Bool(true)) => Ok(None),
-            Some(Value::Bool(false))
-                if composition.certain && !composition.describes_others && !composition.evaluates_others =>
-            {
-                Ok(Some(named_only(composition)))
-            }
-            Some(_) => Err(unsupported(
-                "unevaluatedProperties",
-                at,
-                "only `false`, beside `allOf` and `$ref` of schemas that name their properties",
-            )),
-        }
     }
 
     /// The alternative `schema`, number `index` of `branches`, without the properties that only other alternatives know.
@@ -250,17 +212,48 @@ impl Walker<'_> {
             }
             (["enum"], _, Some(Value::Array(names))) => {
                 let names = names.iter().filter_map(Value::as_str).map(|name| (name.to_owned(), value.clone()));
-                Ok(Some(json!({"properties": Map::from_iter(names), "additionalProperties": false})))
+                Ok(Some(json!({"properties": names.collect::<Map<_, _>>(), "additionalProperties": false})))
             }
             _ => Err(unsupported("propertyNames", at, "only one `pattern` or `enum`")),
         }
     }
 }
 
+/// Names may repeat in what is generated for a map, so that more than one of them cannot be required.
+fn check_sizes(map: &Map<String, Value>, at: &str, least: Option<u64>, required: usize) -> Result<(), GrammarError> {
+    let missing = least.unwrap_or_default().saturating_sub(required as u64);
+    if missing > 1 && !map.contains_key("enum") && !map.contains_key("const") {
+        let reason = "at most one property more than `required` names can be demanded";
+        return Err(unsupported("minProperties", at, reason));
+    }
+    Ok(())
+}
+
+/// What `unevaluatedProperties` adds to schemas that all hold together.
+pub(super) fn unevaluated(
+    map: &Map<String, Value>,
+    composition: &Composition,
+    at: &str,
+) -> Result<Option<Value>, GrammarError> {
+    match map.get("unevaluatedProperties") {
+        None | Some(Value::Bool(true)) => Ok(None),
+        Some(Value::Bool(false))
+            if composition.certain && !composition.describes_others && !composition.evaluates_others =>
+        {
+            Ok(Some(named_only(composition)))
+        }
+        Some(_) => Err(unsupported(
+            "unevaluatedProperties",
+            at,
+            "only `false`, beside `allOf` and `$ref` of schemas that name their properties",
+        )),
+    }
+}
+
 /// A schema for objects with no other properties than those of `composition`.
 fn named_only(composition: &Composition) -> Value {
     let names = composition.names.iter().map(|(name, _)| (name.clone(), Value::Bool(true)));
-    json!({"properties": Map::from_iter(names), "additionalProperties": false})
+    json!({"properties": names.collect::<Map<_, _>>(), "additionalProperties": false})
 }
 
 fn write(

@@ -24,11 +24,11 @@ const MAX_DEPTH: usize = 200;
 impl<'a> References<'a> {
     pub(super) fn new(document: &'a Value) -> Self {
         let mut references = Self { document, base: address(document), anchors: HashMap::new(), embedded: Vec::new() };
-        references.scan(document, String::new(), 0);
+        references.scan(document, "", 0);
         references
     }
 
-    fn scan(&mut self, value: &'a Value, at: String, depth: usize) {
+    fn scan(&mut self, value: &'a Value, at: &str, depth: usize) {
         if depth > MAX_DEPTH {
             return;
         }
@@ -36,23 +36,23 @@ impl<'a> References<'a> {
             Value::Object(map) => {
                 for key in ["$anchor", "$dynamicAnchor"] {
                     if let Some(name) = map.get(key).and_then(Value::as_str) {
-                        self.anchors.entry(name).or_default().push(at.clone());
+                        self.anchors.entry(name).or_default().push(at.to_owned());
                     }
                 }
                 match address(value) {
                     Some(address) if address.starts_with('#') => {
-                        self.anchors.entry(address.trim_start_matches('#')).or_default().push(at.clone());
+                        self.anchors.entry(address.trim_start_matches('#')).or_default().push(at.to_owned());
                     }
-                    Some(_) if !at.is_empty() => self.embedded.push(at.clone()),
+                    Some(_) if !at.is_empty() => self.embedded.push(at.to_owned()),
                     _ => {}
                 }
                 for (key, value) in map {
-                    self.scan(value, pointer(&at, key), depth + 1);
+                    self.scan(value, &pointer(at, key), depth + 1);
                 }
             }
             Value::Array(items) => {
                 for (index, value) in items.iter().enumerate() {
-                    self.scan(value, format!("{at}/{index}"), depth + 1);
+                    self.scan(value, &format!("{at}/{index}"), depth + 1);
                 }
             }
             _ => {}

@@ -213,7 +213,7 @@ impl<'a> Walker<'a> {
             self.applied(keyword, value, at, part, &mut parts)?;
         }
         if own.remove("unevaluatedProperties").is_some() {
-            parts.extend(self.unevaluated(map, &composition, at)?);
+            parts.extend(super::objects::unevaluated(map, &composition, at)?);
         }
         if !own.is_empty() {
             let own = self.plain(&own, at, part)?;
@@ -294,7 +294,7 @@ impl<'a> Walker<'a> {
         for keyword in ["enum", "const"] {
             let Some(value) = map.get(keyword) else { continue };
             let nodes = value.as_array().map_or(1, Vec::len);
-            if keyword == "enum" && nodes == 0 || keyword == "enum" && !value.is_array() {
+            if keyword == "enum" && (nodes == 0 || !value.is_array()) {
                 return Err(wrong("enum", "an array that is not empty", at));
             }
             self.pay(nodes)?;
@@ -376,12 +376,10 @@ impl<'a> Walker<'a> {
             let mut current = name.as_str();
             for _ in 0..=self.definitions.len() {
                 let next = self.definitions.get(current).and_then(|definition| definition.get("$ref"));
-                match next.and_then(Value::as_str).and_then(|reference| reference.strip_prefix("#/$defs/")) {
-                    Some(next) => current = next,
-                    None => {
-                        current = "";
-                        break;
-                    }
+                let next = next.and_then(Value::as_str).and_then(|reference| reference.strip_prefix("#/$defs/"));
+                current = next.unwrap_or_default();
+                if current.is_empty() {
+                    break;
                 }
             }
             if !current.is_empty() {

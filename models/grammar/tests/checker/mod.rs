@@ -89,7 +89,7 @@ impl Checker<'_> {
             "$dynamicRef" | "$recursiveRef" | "unevaluatedItems" | "unevaluatedProperties" => return None,
             "$id" if map.len() < self.root.as_object().map_or(0, Map::len) && argument.is_string() => return None,
             _ => match value {
-                Value::Number(number) => return of_number(map, keyword, argument, number.as_f64()?),
+                Value::Number(number) => of_number(map, keyword, argument, number.as_f64()?),
                 Value::String(text) => return of_string(keyword, argument, text),
                 Value::Array(items) => return self.of_array(map, keyword, argument, items),
                 Value::Object(members) => return self.of_object(map, keyword, argument, members),
@@ -198,11 +198,13 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn of_number(map: &Map<String, Value>, keyword: &str, argument: &Value, number: f64) -> Option<bool> {
+fn of_number(map: &Map<String, Value>, keyword: &str, argument: &Value, number: f64) -> bool {
     let flag = |keyword: &str| map.get(keyword) == Some(&Value::Bool(true));
-    Some(match (keyword, argument.as_f64()) {
-        ("minimum", Some(bound)) => number > bound || number == bound && !flag("exclusiveMinimum"),
-        ("maximum", Some(bound)) => number < bound || number == bound && !flag("exclusiveMaximum"),
+    match (keyword, argument.as_f64()) {
+        ("minimum", Some(bound)) if flag("exclusiveMinimum") => number > bound,
+        ("maximum", Some(bound)) if flag("exclusiveMaximum") => number < bound,
+        ("minimum", Some(bound)) => number >= bound,
+        ("maximum", Some(bound)) => number <= bound,
         ("exclusiveMinimum", Some(bound)) => number > bound,
         ("exclusiveMaximum", Some(bound)) => number < bound,
         ("multipleOf", Some(step)) => {
@@ -210,7 +212,7 @@ fn of_number(map: &Map<String, Value>, keyword: &str, argument: &Value, number: 
             (times - times.round()).abs() <= 1e-9 * times.abs().max(1.0)
         }
         _ => true,
-    })
+    }
 }
 
 fn of_string(keyword: &str, argument: &Value, text: &str) -> Option<bool> {
