@@ -12,7 +12,7 @@ REJOINDER = $(TARGET_DIR)/debug/rejoinder
 help:
 	@echo "make demo    build, ingest the sample mailbox, ask for a reply and for attributes"
 	@echo "make test    all tests"
-	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|ingest|suggest for one)"
+	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|calibration|ingest|language for one)"
 	@echo "make lint    formatting, clippy, docs"
 
 setup:
@@ -40,4 +40,5 @@ lint: setup
 # Built like everything else, from the whole workspace, so that only what the extra feature changes is built anew.
 bench: models
 	$(BUILD) --features rejoinder-bench/fastembed
-	$(TARGET_DIR)/debug/rejoinder-bench $(or $(BENCH),all)
+	$(if $(filter language,$(BENCH)),,$(TARGET_DIR)/debug/rejoinder-bench $(or $(BENCH),all))
+	$(if $(filter language all,$(or $(BENCH),all)),$(TARGET_DIR)/debug/rejoinder-bench-language)
