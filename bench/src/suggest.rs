@@ -72,7 +72,7 @@ pub(crate) fn run(corpus: &Path, work_dir: &Path) -> anyhow::Result<()> {
 fn config(data: &Path, model: &str, serving: ServingOptions) -> anyhow::Result<Config> {
     let mut config = Config::new(TenantId::new("bench")?, data.join("data"));
     config.ownership.domains = vec![DOMAIN.to_owned()];
-    let path = model.ends_with(".gguf").then(|| PathBuf::from(model));
+    let path = Some(PathBuf::from(model)).filter(|path| path.extension().is_some_and(|extension| extension == "gguf"));
     let name = if path.is_some() { LanguageConfig::AUTO } else { model };
     config.models.language = LanguageConfig { model: name.to_owned(), path, serving };
     config.assist.draft.max_tokens = 200;

@@ -38,7 +38,7 @@ pub(crate) fn load(global: &Global) -> anyhow::Result<Settings> {
         settings.library.tenant = tenant.clone();
     }
     if let Some(model) = &global.language_model {
-        let is_file = model.ends_with(".gguf");
+        let is_file = Path::new(model).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
         let language = &mut settings.library.models.language;
         language.path = is_file.then(|| PathBuf::from(model));
         language.model = if is_file { LanguageConfig::AUTO.to_owned() } else { model.clone() };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rejoinder_domain::{ErrorKind, SeamError};
-use rejoinder_models::{Choice, Manifest, Memory, ModelEntry, ModelStore, choose_present};
+use rejoinder_models::{Choice, Manifest, Memory, ModelStore, choose_present};
 use rejoinder_serving::{LocalModel, ServingError};
 
 use crate::Error;
@@ -74,13 +74,12 @@ fn plan(config: &ModelsConfig) -> Result<Option<Plan>, SeamError> {
         LanguageConfig::NONE => Ok(None),
         LanguageConfig::AUTO => {
             let choice = automatic(&store, &manifest, language.serving.context_tokens)?;
-            let path = gguf(&store, &choice.entry)?;
+            let path = store.gguf(&manifest, &choice.entry.name)?;
             Ok(Some(Plan { path, name: choice.entry.name, reason: choice.reason }))
         }
         name => {
-            let entry = manifest.get(name)?;
-            let path = gguf(&store, entry)?;
-            Ok(Some(Plan { path, name: entry.name.clone(), reason: "the configuration names it".to_owned() }))
+            let path = store.gguf(&manifest, name)?;
+            Ok(Some(Plan { path, name: name.to_owned(), reason: "the configuration names it".to_owned() }))
         }
     }
 }
@@ -98,16 +97,6 @@ fn automatic(store: &ModelStore, manifest: &Manifest, context_tokens: usize) -> 
         )));
     }
     Ok(choice)
-}
-
-/// The one file of a language model.
-fn gguf(store: &ModelStore, entry: &ModelEntry) -> Result<PathBuf, SeamError> {
-    let files = store.locate(entry)?;
-    let file = entry.files.iter().find(|file| file.name.ends_with(".gguf"));
-    let file = file.ok_or_else(|| {
-        SeamError::new(ErrorKind::Invalid, format!("{} is not a language model: it has no GGUF file", entry.name))
-    })?;
-    Ok(files.path(&file.name))
 }
 
 fn refused(path: &std::path::Path, error: ServingError) -> SeamError {
