@@ -43,7 +43,7 @@ async fn open(settings: Settings) -> anyhow::Result<Rejoinder> {
 
 /// The same for a command that asks no language model: it would take its memory for nothing.
 async fn open_without_language_model(mut settings: Settings) -> anyhow::Result<Rejoinder> {
-    settings.library.models.language.model = LanguageConfig::NONE.to_owned();
+    LanguageConfig::NONE.clone_into(&mut settings.library.models.language.model);
     settings.library.models.language.path = None;
     open(settings).await
 }
