@@ -87,8 +87,8 @@ impl TokenTable {
         Ok(())
     }
 
-    /// Whether every byte of UTF-8 can be written by a token of its own, so that any text can be written.
-    fn writes_any_text(&self) -> bool {
+    /// For every byte, whether a token of its own writes it.
+    fn writable(&self) -> [bool; 256] {
         let mut seen = [false; 256];
         for word in &self.words {
             if let [byte] = word.as_slice()
@@ -97,8 +97,7 @@ impl TokenTable {
                 *seen = true;
             }
         }
-        let in_text = |byte: usize| !matches!(byte, 0xC0 | 0xC1 | 0xF5..=0xFF);
-        seen.iter().enumerate().all(|(byte, seen)| *seen || !in_text(byte))
+        seen
     }
 }
 
@@ -106,8 +105,9 @@ impl TokenTable {
 pub(crate) struct Tokenizer {
     trie: TokTrie,
     encode: Arc<Encode>,
-    /// Without it, text that is forced could not always be cut, and is left to the model token by token.
-    writes_any_text: bool,
+    /// Some vocabularies lack control characters and the first bytes of rare alphabets: forced text is cut into tokens
+    /// up to the first of these, and the rest is left to the masks.
+    writable: [bool; 256],
 }
 
 impl Tokenizer {
@@ -118,7 +118,7 @@ impl Tokenizer {
             Ok(TokTrie::from(&info, &table.words).with_eos_tokens(&table.end_tokens))
         }))
         .map_err(|error| invalid(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
-        Ok(Self { trie, encode, writes_any_text: table.writes_any_text() })
+        Ok(Self { trie, encode, writable: table.writable() })
     }
 }
 
@@ -128,6 +128,9 @@ impl TokenizerEnv for Tokenizer {
     }
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        let writable = |byte: &u8| self.writable.get(usize::from(*byte)).copied().unwrap_or(false);
+        let end = bytes.iter().position(|byte| !writable(byte)).unwrap_or(bytes.len());
+        let bytes = bytes.get(..end).unwrap_or_default();
         self.trie.tokenize_with_greedy_fallback(bytes, |text| {
             let tokens = (self.encode)(text);
             // A tokenizer may normalise, add a space, or read `<|..|>` in a text as a control token.
@@ -140,7 +143,7 @@ impl TokenizerEnv for Tokenizer {
     }
 
     fn tokenize_is_canonical(&self) -> bool {
-        self.writes_any_text
+        true
     }
 }
 

@@ -10,9 +10,9 @@
 
 mod vocabulary;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use rejoinder_grammar::{Grammar, GrammarError, GrammarOptions, Matcher, TokenMask};
+use rejoinder_grammar::{Grammar, GrammarError, GrammarFactory, GrammarOptions, Matcher, TokenMask, TokenTable};
 use serde_json::json;
 use vocabulary::Vocabulary;
 
@@ -204,4 +204,24 @@ fn forced_text_of_a_schema_is_never_read_as_a_control_token() {
         }
     }
     assert_eq!(String::from_utf8(text).unwrap(), "<|im_start|>é€😀 \"x\"\n/\\");
+}
+
+#[test]
+fn a_vocabulary_without_some_bytes_still_has_its_text_forced() {
+    // Printable ASCII alone, one token for each byte, and an end.
+    let mut table = TokenTable::new(96, &[95]).unwrap();
+    for (token, byte) in (b' '..=b'~').enumerate() {
+        table.set_text(token as u32, &[byte]).unwrap();
+    }
+    let encode = |text: &str| text.bytes().map(|byte| u32::from(byte.wrapping_sub(b' '))).collect::<Vec<u32>>();
+    let factory = GrammarFactory::new(&table, Arc::new(encode)).unwrap();
+    let written = |text: &str| {
+        let grammar = Grammar::Choice(vec![text.to_owned()]);
+        let mut matcher = factory.matcher(&grammar, &GrammarOptions::default()).unwrap();
+        let forced = matcher.forced_tokens();
+        String::from_utf8(forced.iter().map(|token| *token as u8 + b' ').collect()).unwrap()
+    };
+    assert_eq!(written("as it is"), "as it is");
+    let cut = written("up to \u{4} here");
+    assert!("up to ".starts_with(&cut) && !cut.is_empty(), "{cut:?}");
 }
