@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use serde::Deserialize;
 
 use crate::engine::Size;
 use crate::process::Engine;
 use crate::protocol::{Extracted, Question};
+use crate::speed::{median, others};
 
 /// Tokens of an object at most.
 const MAX_TOKENS: usize = 200;
@@ -33,7 +35,8 @@ struct Sum {
     /// Those that parse as JSON with every required field.
     whole: usize,
     tokens: usize,
-    seconds: f64,
+    /// Of each object.
+    seconds: Vec<f64>,
 }
 
 /// Measures one file and prints a table.
@@ -50,6 +53,8 @@ pub(crate) fn run(model: &Path, threads: usize) -> anyhow::Result<()> {
             None
         }
     };
+    let begun = Instant::now();
+    let busy = others(&ours, peer.as_ref())?;
     // In turn, so that what else the machine does falls on both; a whole round for each way, so that llama.cpp does not
     // find its last prompt there.
     for way in WAYS {
@@ -66,7 +71,9 @@ pub(crate) fn run(model: &Path, threads: usize) -> anyhow::Result<()> {
             }
         }
     }
+    let other = (others(&ours, peer.as_ref())? - busy) / begun.elapsed().as_secs_f64();
     print(&cases, &sums, peer.as_ref().map(|peer| peer.name.as_str()));
+    println!("other programs took {other:.2} cores meanwhile");
     Ok(())
 }
 
@@ -94,19 +101,19 @@ impl Sum {
         self.objects += 1;
         self.whole += usize::from(whole);
         self.tokens += extracted.tokens;
-        self.seconds += extracted.seconds;
+        self.seconds.push(extracted.seconds);
     }
 
     fn plus(&mut self, other: &Self) {
         self.objects += other.objects;
         self.whole += other.whole;
         self.tokens += other.tokens;
-        self.seconds += other.seconds;
+        self.seconds.extend(&other.seconds);
     }
 }
 
 fn print(cases: &[Case], sums: &BTreeMap<(&str, &str), Sum>, peer: Option<&str>) {
-    println!("peer: {}; seconds and tokens for one object", peer.unwrap_or("none"));
+    println!("peer: {}; tokens (mean) and seconds (median) for one object", peer.unwrap_or("none"));
     println!("{:14} {:12} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "", "objects", "whole", "tokens", "seconds", "ratio");
     let names = cases.iter().map(|case| case.name.as_str()).chain(["all"]);
     for name in names {
@@ -117,20 +124,20 @@ fn print(cases: &[Case], sums: &BTreeMap<(&str, &str), Sum>, peer: Option<&str>)
                 .for_each(|(_, sum)| total.plus(sum));
             total
         };
-        let ours = of("rejoinder");
+        let ours = median(of("rejoinder").seconds);
         for engine in ["rejoinder", WAYS[0], WAYS[1]] {
             let sum = of(engine);
             if sum.objects == 0 {
                 continue;
             }
-            let each = |value: f64| value / sum.objects as f64;
+            let seconds = median(sum.seconds);
             println!(
                 "{name:14} {engine:12} {:>8} {:>8} {:>8.1} {:>8.3} {:>8.2}",
                 sum.objects,
                 sum.whole,
-                each(sum.tokens as f64),
-                each(sum.seconds),
-                each(sum.seconds) / (ours.seconds / ours.objects as f64)
+                sum.tokens as f64 / sum.objects as f64,
+                seconds,
+                seconds / ours
             );
         }
     }

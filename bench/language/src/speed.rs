@@ -113,7 +113,7 @@ fn series(ours: &mut Engine, mut peer: Option<&mut Engine>, sequences: usize, pl
 }
 
 /// Processor seconds that neither engine used.
-fn others(ours: &Engine, peer: Option<&Engine>) -> anyhow::Result<f64> {
+pub(crate) fn others(ours: &Engine, peer: Option<&Engine>) -> anyhow::Result<f64> {
     let peer = peer.map_or(Ok(0.0), Engine::processor_seconds)?;
     Ok(machine_seconds()? - ours.processor_seconds()? - peer)
 }
