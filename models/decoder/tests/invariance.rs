@@ -71,15 +71,20 @@ proptest! {
     ) {
         let name = if llama { "llama-scaled" } else { "qwen3-tied" };
         let mut decoder = decoder(name, GgmlDType::Q8_0, &options(2, 48, CachePrecision::Half));
+        let context = decoder.shape().context;
         let mut sequences: Vec<(Cache, Vec<u32>)> = vec![(decoder.pool().cache(), Vec::new())];
         for (step, (kind, which, amount)) in moves.into_iter().enumerate() {
             let which = which % sequences.len();
             match kind {
                 // One sequence grows, or all do in one batch.
                 0 | 1 => {
-                    let fresh: Vec<Vec<u32>> = (0..sequences.len())
-                        .map(|index| tokens(if kind == 0 && index != which { 0 } else { 1 + (amount + 13 * index) % 70 }, step as u32 + 31 * index as u32))
-                        .collect();
+                    let grown = |index: usize, history: &Vec<u32>| {
+                        let wanted = if kind == 0 && index != which { 0 } else { 1 + (amount + 13 * index) % 70 };
+                        // One place is kept for the token that is compared.
+                        tokens(wanted.min(context - 1 - history.len()), (step + 31 * index) as u32)
+                    };
+                    let fresh: Vec<Vec<u32>> =
+                        sequences.iter().enumerate().map(|(index, (_, history))| grown(index, history)).collect();
                     let mut steps: Vec<Step<'_>> = sequences
                         .iter_mut()
                         .zip(&fresh)
