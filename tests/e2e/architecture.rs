@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rejoinder-models", &["rejoinder-domain"]),
     ("rejoinder-decoder", &[]),
     ("rejoinder-grammar", &[]),
-    ("rejoinder-vocabulary", &[]),
+    ("rejoinder-vocabulary", &["rejoinder-domain"]),
     ("rejoinder-serving", &["rejoinder-decoder", "rejoinder-domain", "rejoinder-grammar", "rejoinder-vocabulary"]),
     ("rejoinder-pipeline", &["rejoinder-domain", "rejoinder-ledger", "rejoinder-mail"]),
     (
