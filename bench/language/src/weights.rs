@@ -28,10 +28,10 @@ pub(crate) enum Shape {
 /// Which formats, as llama.cpp's quantiser mixes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mix {
-    /// Q4_K, with Q6_K for the embeddings and for half of the value and down projections.
+    /// `Q4_K`, with `Q6_K` for the embeddings and for half of the value and down projections.
     #[value(name = "q4_k_m")]
     Q4KM,
-    /// Q8_0 throughout.
+    /// `Q8_0` throughout.
     #[value(name = "q8_0")]
     Q80,
 }
@@ -123,7 +123,7 @@ pub(crate) fn write(shape: Shape, mix: Mix, path: &Path) -> anyhow::Result<()> {
     let file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
     let mut writer = BufWriter::with_capacity(1 << 20, file);
     gguf_file::write(&mut writer, &metadata, &tensors)?;
-    writer.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     std::fs::rename(&partial, path)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The decoder beside independent implementations: PyTorch's logits and llama.cpp's words. reference/README.md says how the
+//! The decoder beside independent implementations: `PyTorch`'s logits and llama.cpp's words. reference/README.md says how the
 //! figures were made.
 #![allow(
     clippy::unwrap_used,
@@ -17,12 +17,12 @@ use candle_core::quantized::GgmlDType;
 use rejoinder_decoder::{CacheOptions, CachePrecision, Decoder, DecoderOptions, Gguf, Logits, Step};
 use serde::Deserialize;
 
-/// Names a GGUF file of SmolLM2-135M-Instruct in Q8_0. Without it the tests that need it say so and pass.
+/// Names a GGUF file of SmolLM2-135M-Instruct in `Q8_0`. Without it the tests that need it say so and pass.
 const SMOLLM2: &str = "REJOINDER_SMOLLM2";
 /// How far below the best a choice may lie and still be called a tie: the distance at which two engines that round
 /// activations differently were seen to part (reference/README.md).
 const TIE: f32 = 0.5;
-/// Of the 640 words, those where two engines may part: 12 is what llama.cpp and PyTorch do.
+/// Of the 640 words, those where two engines may part: 12 is what llama.cpp and `PyTorch` do.
 const PARTINGS: usize = 30;
 
 fn decoder(path: &Path, precision: CachePrecision) -> Decoder {
