@@ -39,8 +39,11 @@ impl Gguf {
         // this one with SIGBUS; model files are written under another name and renamed, never changed in place.
         #[expect(unsafe_code, reason = "a memory map")]
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        let content = Content::read(&mut Cursor::new(&map[..]))
-            .map_err(|error| DecoderError::Format { path: path.clone(), reason: error.to_string() })?;
+        let content = Content::read(&mut Cursor::new(&map[..])).map_err(|error| match error.to_string() {
+            // candle has no kind for it: a sound file with tensors of a type that it does not know.
+            reason if reason.contains("unknown dtype") => DecoderError::Unsupported { what: reason },
+            reason => DecoderError::Format { path: path.clone(), reason },
+        })?;
         Ok(Self { path, map, content })
     }
 
