@@ -83,17 +83,26 @@ fn read<T: serde::de::DeserializeOwned>(name: &str) -> T {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn smollm2() -> Option<Decoder> {
+fn smollm2(precision: CachePrecision) -> Option<Decoder> {
     let Some(path) = std::env::var_os(SMOLLM2) else {
         eprintln!("{SMOLLM2} does not name a file: not tested");
         return None;
     };
-    Some(decoder(Path::new(&path), CachePrecision::Half))
+    Some(decoder(Path::new(&path), precision))
 }
 
 #[test]
 fn smollm2_logits_agree_with_pytorch() {
-    let Some(mut decoder) = smollm2() else { return };
+    // Keys and values of 16 bits cost one of the prompts, whose logits are a quarter of the others' size, more than the
+    // products do: with them it has 0.9949, and llama.cpp, which keeps them so too, 0.9974.
+    for (precision, each, together) in [(CachePrecision::Single, 0.999, 0.9995), (CachePrecision::Half, 0.99, 0.999)] {
+        let Some(mut decoder) = smollm2(precision) else { return };
+        logits_agree(&mut decoder, each, together);
+    }
+}
+
+/// Compares the logits after each prompt, and those of all prompts together, by their cosines.
+fn logits_agree(decoder: &mut Decoder, each: f64, together: f64) {
     let (greedy, exact): (Greedy, Exact) = (read("smollm2.json"), read("smollm2_logits.json"));
     assert_eq!(greedy.prompts.len(), 10);
     let mut all = Vec::new();
@@ -109,14 +118,12 @@ fn smollm2_logits_agree_with_pytorch() {
         assert!(pairs.len() > 1000);
         let cosine = cosine(&pairs);
         println!("{} tokens: cosine {cosine:.6}", prompt.tokens.len());
-        // One prompt has logits of a quarter of the others' size and so four times the relative error; llama.cpp has
-        // 0.9986 on it.
-        assert!(cosine >= 0.99, "{} tokens: cosine {cosine}", prompt.tokens.len());
+        assert!(cosine >= each, "{} tokens: cosine {cosine}", prompt.tokens.len());
         all.extend(pairs);
     }
     let cosine = cosine(&all);
     println!("all: cosine {cosine:.6}");
-    assert!(cosine >= 0.999, "all: cosine {cosine}");
+    assert!(cosine >= together, "all: cosine {cosine}");
 }
 
 fn cosine(pairs: &[(f64, f64)]) -> f64 {
@@ -126,7 +133,7 @@ fn cosine(pairs: &[(f64, f64)]) -> f64 {
 
 #[test]
 fn smollm2_writes_what_llama_cpp_writes() {
-    let Some(mut decoder) = smollm2() else { return };
+    let Some(mut decoder) = smollm2(CachePrecision::Half) else { return };
     let (greedy, exact): (Greedy, Exact) = (read("smollm2.json"), read("smollm2_logits.json"));
     assert_eq!(greedy.prompts.len(), 10);
     let (mut same, mut from_llama, mut from_pytorch) = (0, 0, 0);
