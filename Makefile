@@ -8,12 +8,13 @@ REJOINDER = $(TARGET_DIR)/debug/rejoinder
 SMOLLM2 = $(or $(REJOINDER_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/rejoinder/models)/SmolLM2-135M-Instruct/SmolLM2-135M-Instruct-Q8_0.gguf
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build models demo test lint bench
+.PHONY: help setup build models demo test lint bench bench-grammar
 
 help:
 	@echo "make demo    build, ingest the sample mailbox, ask for a reply and for attributes"
 	@echo "make test    all tests"
-	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|calibration|ingest|language for one)"
+	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|calibration|ingest|suggest|language for one)"
+	@echo "make bench-grammar   what masks cost, on the schemas of JSONSchemaBench"
 	@echo "make lint    formatting, clippy, docs"
 
 setup:
@@ -46,3 +47,10 @@ bench: models
 	$(BUILD) --features rejoinder-bench/fastembed
 	$(if $(filter language,$(BENCH)),,$(TARGET_DIR)/debug/rejoinder-bench $(or $(BENCH),all))
 	$(if $(filter language all,$(or $(BENCH),all)),$(TARGET_DIR)/debug/rejoinder-bench-language)
+
+# Compiled alone: nothing here depends on the store. The corpus is that of REJOINDER_CORPUS; EVERY=1 takes every schema.
+SCHEMAS = $(or $(REJOINDER_BENCH_DIR),/tmp/rejoinder-bench)/json-schema
+bench-grammar: models
+	@[ -n "$(REJOINDER_CORPUS)" ] || { echo "REJOINDER_CORPUS does not name the folder of corpora"; exit 1; }
+	@mkdir -p $(SCHEMAS) && zstd -dc $(REJOINDER_CORPUS)/json-schema/jsonschemabench.tar.zst | tar -x -C $(SCHEMAS)
+	$(CARGO) run --locked -p rejoinder-grammar --example schema_bench -- $(SCHEMAS)/schema-jsonschemabench/data $(SMOLLM2) $(or $(EVERY),23)
