@@ -74,8 +74,18 @@ pub(crate) fn reject(judged: &Judged<'_>) -> Option<&'static str> {
         ("repeats_itself", repeats(draft, &words)),
         ("only_quotes_customer", quotes_back(&words, judged.customer, judged.sources)),
         ("wrong_language", wrong_language),
+        ("unfinished", !says_something(draft)),
     ];
     table.into_iter().find(|(_, failed)| *failed).map(|(outcome, _)| outcome)
+}
+
+/// Whether it has a sentence of some words that comes to its end: a salutation alone, or an announcement of what then does
+/// not follow, is no reply.
+fn says_something(draft: &str) -> bool {
+    sentences(draft).into_iter().filter_map(|sentence| sentence.of(draft)).any(|sentence| {
+        let ends = sentence.trim_end_matches(|c: char| c.is_whitespace() || "\"'”“»«)]".contains(c));
+        ends.ends_with(['.', '!', '?', '…']) && words(sentence).len() >= 4
+    })
 }
 
 /// Whether it holds what no keyboard writes, or is for the most part neither letters nor digits.
@@ -159,6 +169,8 @@ mod tests {
             ("<think>\nThe customer asks\n</think>\nplease restart it", Some("template_tokens")),
             ("Please restart \u{FFFD} the \u{1e} printer", Some("unreadable")),
             ("## ;; -- __ %% $$ !! (( )) please restart it", Some("unreadable")),
+            ("Dear [customer name]", Some("unfinished")),
+            ("The letter to the customer is as follows:", Some("unfinished")),
             ("Assistant: please restart the printer", Some("template_tokens")),
             ("Please restart the printer, {{customer}}.", Some("template_tokens")),
             ("Please restart it. 00ff00ff00ff00ff", Some("echoes_prompt")),
@@ -186,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_long_text_with_hardly_a_new_word_goes_round_in_circles() {
-        let varied = (0..40).map(|n| format!("word{n} other{n}")).collect::<Vec<_>>().join(" ");
+        let varied = (0..40).map(|n| format!("word{n} other{n}")).collect::<Vec<_>>().join(" ") + ".";
         assert_eq!(outcome(&varied, FinishReason::Stop, (None, None)), None);
         let poor = (0..30).map(|n| format!("the printer does print and n{}", n % 2)).collect::<Vec<_>>().join(" ");
         assert_eq!(outcome(&poor, FinishReason::Stop, (None, None)), Some("repeats_itself"));
