@@ -100,6 +100,18 @@ struct Segment {
     slot: usize,
 }
 
+impl Segment {
+    /// Tiles of queries of one key-value head.
+    fn tiles(&self, shape: &Shape) -> usize {
+        (self.count * shape.group()).div_ceil(QUERIES)
+    }
+
+    /// Tiles of all heads, one for every span that they see.
+    fn slots(&self, shape: &Shape) -> usize {
+        shape.key_value_heads * self.tiles(shape) * spans(self)
+    }
+}
+
 impl Decoder {
     /// Packs the weights of `gguf`, which may be dropped afterwards.
     pub fn load(gguf: &Gguf, options: &DecoderOptions) -> Result<Self, DecoderError> {
@@ -218,21 +230,11 @@ impl Decoder {
             }
             let segment = Segment { step: next.0, from, first, count, position: step.cache.len() + from, slot };
             first += count;
-            slot += self.shape.key_value_heads * self.tiles(&segment) * spans(&segment);
+            slot += segment.slots(&self.shape);
             segments.push(segment);
             *next = if from + count == step.tokens.len() { (next.0 + 1, 0) } else { (next.0, from + count) };
         }
         segments
-    }
-
-    /// Query heads that share a key-value head.
-    fn group(&self) -> usize {
-        self.shape.heads / self.shape.key_value_heads
-    }
-
-    /// Tiles of queries of one key-value head.
-    fn tiles(&self, segment: &Segment) -> usize {
-        (segment.count * self.group()).div_ceil(QUERIES)
     }
 
     /// Starts the residual stream with the tokens' embeddings.
@@ -302,7 +304,7 @@ impl Decoder {
         }
         append::<E>(team, level, index, steps, segments, (key_part, value_part, head_values));
 
-        let group = shape.heads / shape.key_value_heads;
+        let group = shape.group();
         let task = Attention { shape, level, group, layer: index, tokens, queries: query_part, steps, segments };
         let tile_values = QUERIES * slot_values(shape.head_width);
         scratch.slots.resize(task.slot_count() * tile_values, 0.0);
@@ -518,15 +520,9 @@ struct Attention<'a, 's> {
 }
 
 impl Attention<'_, '_> {
-    fn tiles(&self, segment: &Segment) -> usize {
-        (segment.count * self.group).div_ceil(QUERIES)
-    }
-
     /// Tiles of queries, one for every span that they see.
     fn slot_count(&self) -> usize {
-        self.segments
-            .last()
-            .map_or(0, |segment| segment.slot + self.shape.key_value_heads * self.tiles(segment) * spans(segment))
+        self.segments.last().map_or(0, |segment| segment.slot + segment.slots(self.shape))
     }
 
     /// Computes tile `slot` into `target`.
@@ -536,7 +532,7 @@ impl Attention<'_, '_> {
         let Some(step) = self.steps.get(segment.step) else { return };
         let within = slot - segment.slot;
         let (span, tile) = (within % spans(segment), within / spans(segment));
-        let (tile, head) = (tile % self.tiles(segment), tile / self.tiles(segment));
+        let (tile, head) = (tile % segment.tiles(self.shape), tile / segment.tiles(self.shape));
         let width = self.shape.head_width;
         let scale = 1.0 / (width as f32).sqrt();
         let mut queries = [0.0_f32; QUERIES * WIDEST_HEAD];
@@ -570,7 +566,7 @@ impl Attention<'_, '_> {
         let of = self.segments.partition_point(|segment| segment.first <= token).saturating_sub(1);
         let Some(segment) = self.segments.get(of) else { return };
         let width = self.shape.head_width;
-        let (tiles, spans) = (self.tiles(segment), spans(segment));
+        let (tiles, spans) = (segment.tiles(self.shape), spans(segment));
         for (head, output) in row.chunks_exact_mut(width).enumerate() {
             let flat = (token - segment.first) * self.group + head % self.group;
             let first = segment.slot + (head / self.group * tiles + flat / QUERIES) * spans;

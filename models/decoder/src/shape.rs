@@ -104,6 +104,11 @@ impl Shape {
         Ok(())
     }
 
+    /// Query heads that share a key-value head.
+    pub(crate) fn group(&self) -> usize {
+        self.heads / self.key_value_heads
+    }
+
     /// Values of all query heads of a token.
     pub(crate) fn query_width(&self) -> usize {
         self.heads * self.head_width
