@@ -1,0 +1,1 @@
+//! Remote language models: OpenAI-compatible endpoints and the Messages API of Anthropic.

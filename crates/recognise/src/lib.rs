@@ -1,0 +1,1 @@
+//! Finds dates, amounts, accounts, addresses and numbers in text.

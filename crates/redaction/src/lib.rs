@@ -1,0 +1,1 @@
+//! Finds personal data in text, replaces it by placeholders and puts it back.

@@ -1,0 +1,1 @@
+//! Which language model answers: local first, remote fallback, egress policy, breaker, budgets.

@@ -1,0 +1,1 @@
+//! A language model provider on loopback that fails as its script says.
