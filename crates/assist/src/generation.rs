@@ -60,6 +60,8 @@ pub(crate) async fn generate(
                 let first_token = first_token.unwrap_or_else(|| elapsed_ms(started));
                 return Ok(Written { text, generated, first_token });
             }
+            Some(Ok(GenerateEvent::Restart)) => text.clear(),
+            Some(Ok(GenerateEvent::ToolCall(_) | GenerateEvent::Attempt(_))) => {}
             Some(Err(error)) => return Err(error),
             None => return Err(SeamError::new(ErrorKind::Internal, "the model's answer broke off without an end")),
         }
@@ -91,21 +93,6 @@ impl Alarms {
         let rings =
             |alarm: &mut Pin<Box<dyn Future<Output = ()> + Send>>| alarm.as_mut().poll(&mut *context).is_ready();
         self.first.iter_mut().chain(&mut self.whole).any(rings)
-    }
-}
-
-/// The stable code of a failure, as an attempt's outcome.
-pub(crate) fn outcome(kind: &ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Transient => "transient",
-        ErrorKind::RateLimited { .. } => "overloaded",
-        ErrorKind::ContextTooLong => "context_too_long",
-        ErrorKind::DeadlineExceeded => "timeout",
-        ErrorKind::OutputIncomplete => "output_incomplete",
-        ErrorKind::Unavailable => "unavailable",
-        ErrorKind::Auth => "auth",
-        ErrorKind::Invalid => "invalid",
-        _ => "failed",
     }
 }
 

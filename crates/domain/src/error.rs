@@ -19,6 +19,15 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// The answer had to have a form (JSON, a pattern) and was not complete within the tokens it was allowed.
     OutputIncomplete,
+    /// The answer had to have a form and is complete without having it.
+    OutputInvalid,
+    /// The model or its provider will not answer this: a refusal or a content filter.
+    Refused,
+    /// The tokens or the money allowed for a time are used up.
+    OverBudget {
+        /// When there is some again.
+        resets_in: Duration,
+    },
     /// A credential is missing or wrong.
     Auth,
     /// The caller's input cannot be served as it is.
@@ -31,6 +40,26 @@ pub enum ErrorKind {
     Corrupt,
     /// A defect of ours.
     Internal,
+}
+
+impl ErrorKind {
+    /// The stable code of a failed attempt.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::RateLimited { .. } => "overloaded",
+            Self::ContextTooLong => "context_too_long",
+            Self::DeadlineExceeded => "timeout",
+            Self::OutputIncomplete => "output_incomplete",
+            Self::OutputInvalid => "output_invalid",
+            Self::Refused => "refused",
+            Self::OverBudget { .. } => "over_budget",
+            Self::Unavailable => "unavailable",
+            Self::Auth => "auth",
+            Self::Invalid => "invalid",
+            Self::NotFound | Self::Corrupt | Self::Internal => "failed",
+        }
+    }
 }
 
 /// Something behind a seam failed: a model or a store.

@@ -34,8 +34,9 @@ pub use embed::{Embedder, Role};
 pub use error::{ErrorKind, SeamError};
 pub use id::{MailboxId, MessageId, RecordId, ThreadId};
 pub use language::{
-    ChatMessage, ChatRole, FinishReason, GenerateEvent, GenerateRequest, GenerateStream, Generated, LanguageModel,
-    OutputFormat, Priority, Sampling, TokenUsage,
+    AttemptOutcome, CallContext, ChatMessage, ChatRole, Cost, Egress, FinishReason, GenerateEvent, GenerateRequest,
+    GenerateStream, Generated, LanguageModel, ModelAttempt, OutputFormat, Priority, Purpose, Sampling, TokenUsage,
+    Tool, ToolCall, ToolCallPart, ToolChoice,
 };
 pub use message::{
     Address, Attachment, AttachmentMethod, Body, BodySource, Direction, ItemKind, Message, Provenance, Segment,

@@ -1,1 +1,5 @@
-//! Which language model answers: local first, remote fallback, egress policy, breaker, budgets.
+//! Which language model answers: local first, remote fallback, and nothing leaves the machine unless policy says so.
+
+mod seams;
+
+pub use seams::{AttemptId, EgressRecord, Journal, Spending, Spent, UsageRecord};

@@ -97,6 +97,7 @@ async fn answer(model: &LocalModel, request: GenerateRequest) -> Result<(Duratio
                 first.get_or_insert_with(|| begin.elapsed());
             }
             GenerateEvent::Done(generated) => return Ok((first.unwrap_or_default(), begin.elapsed(), generated)),
+            GenerateEvent::ToolCall(_) | GenerateEvent::Restart | GenerateEvent::Attempt(_) => {}
         }
     }
     Err("the answer broke off".into())

@@ -234,7 +234,7 @@ async fn read(mut stream: GenerateStream, leaves_after: Option<usize>) -> Result
         match std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await {
             Some(Ok(GenerateEvent::Text(_))) => {}
             Some(Err(error)) => return Err(error),
-            Some(Ok(GenerateEvent::Done(_))) | None => break,
+            Some(Ok(_)) | None => break,
         }
     }
     Ok(None)

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rejoinder_domain::{ChatRole, ErrorKind, GenerateRequest, OutputFormat, SeamError, TenantId};
+use rejoinder_domain::{ChatMessage, ChatRole, ErrorKind, GenerateRequest, OutputFormat, SeamError, TenantId};
 use rejoinder_grammar::{Grammar, GrammarError, GrammarFactory, GrammarOptions, Matcher, TokenTable};
 use rejoinder_vocabulary::{ChatTemplate, Prompt, TokenKind, Vocabulary};
 use tokio::sync::mpsc::UnboundedSender;
@@ -200,6 +200,10 @@ fn check(request: &GenerateRequest) -> Result<(), SeamError> {
     }
     if request.messages.is_empty() {
         return Err(invalid("there are no messages"));
+    }
+    let of_tools = |message: &ChatMessage| message.role == ChatRole::Tool || !message.tool_calls.is_empty();
+    if !request.tools.is_empty() || request.messages.iter().any(of_tools) {
+        return Err(invalid("a local model calls no tools"));
     }
     if request.stop.iter().any(String::is_empty) {
         return Err(invalid("a stop text is empty"));

@@ -65,7 +65,7 @@ impl Assist {
             Ok(None) => ("context_too_long", None),
             Err(error) => {
                 tracing::warn!(kind = ?error.kind, "the language model failed; recognisers alone fill the form");
-                (generation::outcome(&error.kind), None)
+                (error.kind.outcome(), None)
             }
         };
         let (provider, name) = (model.provider().to_owned(), model.model().to_owned());

@@ -34,7 +34,7 @@ use std::time::Instant;
 
 use rejoinder_domain::{Address, Message, Record, Span, TenantId};
 
-use crate::generation::{self, elapsed_ms};
+use crate::generation::elapsed_ms;
 use crate::ticket::{ReadMessage, TicketDirection, check_chars};
 use crate::{Assist, AssistError};
 use answer::{Attempt, Citation, NoSuggestion, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage};
@@ -388,6 +388,6 @@ fn note_address(notes: &mut Vec<String>, place: &str, signs: &[injection::ModelA
 /// The embedder's failure, where it failed.
 fn embedder_attempt(assist: &Assist, found: &Found) -> Vec<Attempt> {
     let (Some(embedder), Some(error)) = (&assist.embedder, &found.embedder_error) else { return Vec::new() };
-    let outcome = generation::outcome(&error.kind);
+    let outcome = error.kind.outcome();
     vec![Attempt { provider: "embedder".to_owned(), model: embedder.id().to_owned(), outcome, ms: 0 }]
 }

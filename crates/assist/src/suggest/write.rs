@@ -276,5 +276,5 @@ fn earlier_people(
 
 fn failed(error: &SeamError) -> &'static str {
     tracing::warn!(kind = ?error.kind, "the language model failed; the exemplar is the draft");
-    generation::outcome(&error.kind)
+    error.kind.outcome()
 }

@@ -53,6 +53,7 @@ impl Caller {
                     self.text.push_str(&text);
                 }
                 Ok(GenerateEvent::Done(generated)) => self.end = Some(Ok(generated)),
+                Ok(other) => panic!("a local model does not say {other:?}"),
                 Err(error) => self.end = Some(Err(error)),
             }
         }
