@@ -18,11 +18,12 @@
 //! an error carries a [`ErrorKind`], and decisions are made on the kind alone.
 //!
 //! Modules in reading order: [`tenant`], [`id`], [`span`], [`message`], [`record`], [`embed`],
-//! [`language`], [`store`], [`error`].
+//! [`language`], [`journal`], [`store`], [`error`].
 
 pub mod embed;
 pub mod error;
 pub mod id;
+pub mod journal;
 pub mod language;
 pub mod message;
 pub mod record;
@@ -33,6 +34,7 @@ pub mod tenant;
 pub use embed::{Embedder, Role};
 pub use error::{ErrorKind, SeamError};
 pub use id::{MailboxId, MessageId, RecordId, ThreadId};
+pub use journal::{AttemptId, EgressRecord, Journal, Spending, Spent, UsageRecord};
 pub use language::{
     AttemptOutcome, CallContext, ChatMessage, ChatRole, Cost, Egress, FinishReason, GenerateEvent, GenerateRequest,
     GenerateStream, Generated, LanguageModel, ModelAttempt, OutputFormat, Priority, Purpose, Sampling, TokenUsage,

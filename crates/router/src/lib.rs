@@ -1,5 +1,1 @@
 //! Which language model answers: local first, remote fallback, and nothing leaves the machine unless policy says so.
-
-mod seams;
-
-pub use seams::{AttemptId, EgressRecord, Journal, Spending, Spent, UsageRecord};

@@ -1,10 +1,10 @@
-//! What the router needs from the rest, as traits that the facade implements.
+//! The seam to where egress and usage of language models are kept.
 
 use std::collections::BTreeMap;
 
+use crate::{Cost, Egress, Purpose, SeamError, TenantId};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rejoinder_domain::{Cost, Egress, Purpose, SeamError, TenantId};
 
 /// Names one attempt, in the audit and in the account of usage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
