@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rejoinder_recognise::{bank, contact, find_facts};
 use serde_json::{Value, json};
 
 use crate::extract::{ExtractInput, ExtractRequest};
 use crate::fakes::{Archive, block_on, tenant};
-use crate::recognise::{bank, contact, find_facts};
 use crate::suggest::injection;
 
 pub(crate) fn corpus() -> Option<PathBuf> {

@@ -18,7 +18,7 @@
 //! end its fence; a language model that fails costs time and never the answer; confidence comes from similarity and
 //! checks; nothing here logs text.
 //!
-//! Modules in reading order: `ticket`, `seams`, `config`, `error`, [`recognise`], `sentence`, `prompt`, `generation`,
+//! Modules in reading order: `ticket`, `seams`, `config`, `error`, `sentence`, `prompt`, `generation`,
 //! [`suggest`], [`extract`], `assist`. The prompts themselves are files in `prompts/`.
 
 mod assist;
@@ -33,7 +33,6 @@ pub mod extract;
 mod fakes;
 mod generation;
 mod prompt;
-pub mod recognise;
 mod seams;
 mod sentence;
 pub mod suggest;

@@ -7,8 +7,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use rejoinder_domain::TenantId;
-
-use crate::recognise::bank::mask_cards;
+use rejoinder_recognise::bank::mask_cards;
 
 /// Tokens kept free for the chat's template and for pieces that count a little more together than alone.
 pub(crate) const TEMPLATE_TOKENS: usize = 64;

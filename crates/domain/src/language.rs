@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::Stream;
+use serde::{Deserialize, Serialize};
 
 use crate::{Address, ErrorKind, MessageId, SeamError, TenantId};
 
@@ -137,7 +138,8 @@ pub enum Priority {
 }
 
 /// What a call is made for; configuration says which models serve it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Drafting a reply.
     Suggest,
@@ -163,7 +165,8 @@ impl Purpose {
 }
 
 /// What of a prompt may leave the machine, from the strictest on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Egress {
     /// Nothing.
     #[default]

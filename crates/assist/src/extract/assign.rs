@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rejoinder_domain::Span;
+use rejoinder_recognise::bank::mask_cards;
 use serde_json::{Map, Value};
 
 use super::candidate::Candidate;
@@ -10,7 +11,6 @@ use super::candidates::{Class, Source};
 use super::fill::Item;
 use super::schema::{Kind, Property, Schema, pointer_of};
 use super::{Change, Evidence, ExtractAnswer, PROVIDER, SURE};
-use crate::recognise::bank::mask_cards;
 use crate::suggest::answer::Usage;
 
 /// What was assigned.

@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use regex::Regex;
 use rejoinder_domain::Span;
+use rejoinder_recognise::amount::{FoundAmount, FoundNumber, currency_code};
+use rejoinder_recognise::bank::{find_bics, find_cards, mask_cards};
+use rejoinder_recognise::contact::find_phones;
+use rejoinder_recognise::date::{DateValue, FoundDate};
+use rejoinder_recognise::number::Decimal;
+use rejoinder_recognise::{Fact, FactKind, constant_pattern, find_facts};
 use serde_json::Value;
 
 use super::candidate::{Agreement, Candidate, Origin};
 use super::label::Labels;
 use super::schema::{Format, Kind, NumberRule, Property, TextRule};
-use crate::recognise::amount::{FoundAmount, FoundNumber, currency_code};
-use crate::recognise::bank::{find_bics, find_cards, mask_cards};
-use crate::recognise::contact::find_phones;
-use crate::recognise::date::{DateValue, FoundDate};
-use crate::recognise::number::Decimal;
-use crate::recognise::{Fact, FactKind, constant_pattern, find_facts};
 
 /// A text that is searched.
 pub(crate) struct Source {

@@ -1,6 +1,7 @@
 //! What the words of a quotation say, as a value: what a language model says they say is only compared.
 
 use rejoinder_domain::Span;
+use rejoinder_recognise::bank::mask_cards;
 use serde_json::Value;
 
 use super::candidate::{Agreement, Candidate, Origin};
@@ -8,7 +9,6 @@ use super::candidates::{Class, Source, find};
 use super::label::Labels;
 use super::quote::{Place, Quotable, find_within, same_writing};
 use super::schema::{Choice, Kind, Property, TextRule};
-use crate::recognise::bank::mask_cards;
 
 /// How sure a value is that a language model pointed out, by what its quotation shows.
 const READ: f32 = 0.75;

@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 
 use rejoinder_domain::{MessageId, Span};
+use rejoinder_recognise::constant_pattern;
 
 use super::citation::Claim;
 use super::marks::{Mark, sentence_of};
 use super::retrieve::content_words;
 use super::salutation;
 use crate::extract::stem;
-use crate::recognise::constant_pattern;
 use crate::sentence::sentences;
 
 /// A source that the model was shown.

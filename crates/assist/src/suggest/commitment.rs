@@ -8,8 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use rejoinder_domain::Span;
-
-use crate::recognise::constant_pattern;
+use rejoinder_recognise::constant_pattern;
 
 /// A promise in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]

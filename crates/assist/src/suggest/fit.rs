@@ -4,11 +4,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use rejoinder_domain::Span;
+use rejoinder_recognise::bank::mask_cards;
+use rejoinder_recognise::constant_pattern;
 
 use super::salutation::{self, PersonName};
 use super::support::{EarlierPeople, Support, Unsupported};
-use crate::recognise::bank::mask_cards;
-use crate::recognise::constant_pattern;
 
 /// The placeholder for who signs.
 pub(crate) const AGENT_PLACEHOLDER: &str = "[agent name]";

@@ -4,8 +4,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-
-use crate::recognise::constant_pattern;
+use rejoinder_recognise::constant_pattern;
 
 /// One sign that text addresses a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use rejoinder_domain::FinishReason;
+use rejoinder_recognise::constant_pattern;
 
 use super::injection;
 use crate::prompt::Fence;
-use crate::recognise::constant_pattern;
 use crate::sentence::sentences;
 
 /// What is looked at.

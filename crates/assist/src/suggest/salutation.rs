@@ -4,8 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use rejoinder_domain::Span;
-
-use crate::recognise::constant_pattern;
+use rejoinder_recognise::constant_pattern;
 
 /// The placeholder for a customer without a name.
 pub(crate) const CUSTOMER_PLACEHOLDER: &str = "[customer name]";

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use rejoinder_domain::Span;
+use rejoinder_recognise::date::DateValue;
+use rejoinder_recognise::number::Decimal;
+use rejoinder_recognise::{Fact, FactKind, constant_pattern, find_facts};
 
 use super::salutation::PersonName;
-use crate::recognise::date::DateValue;
-use crate::recognise::number::Decimal;
-use crate::recognise::{Fact, FactKind, constant_pattern, find_facts};
 
 /// What an unsupported expression is; decides which check fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,22 +1,15 @@
-//! Facts in a text: dates, amounts, contacts, accounts and identifiers, each with where it is.
-//!
-//! Suggestion uses them to find what a draft must not keep from an earlier case, extraction to fill attributes.
-//! Every recogniser takes time linear in the text, and every span is exact: `span.of(text)` is the expression.
-
-pub mod amount;
-pub mod bank;
-pub mod contact;
-pub mod date;
-pub mod number;
+//! Every fact of a text at once, each with where it is.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use rejoinder_domain::Span;
 
-use amount::{FoundAmount, FoundNumber};
-use contact::FoundPhone;
-use date::DateValue;
+use crate::amount::{FoundAmount, FoundNumber};
+use crate::contact::FoundPhone;
+use crate::date::DateValue;
+use crate::pattern::constant_pattern;
+use crate::{amount, bank, contact, date};
 
 /// One fact of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +47,6 @@ static WORD_WITH_DIGITS: LazyLock<Regex> =
     LazyLock::new(|| constant_pattern(r"#?[\p{L}\p{N}]+(?:[._/:#+-][\p{L}\p{N}]+)*"));
 
 static WORD: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"[\p{L}\p{N}]+"));
-
-/// Compiles a pattern of this crate's own.
-#[expect(clippy::expect_used, reason = "only constant patterns come here, and the tests compile every one of them")]
-pub(crate) fn constant_pattern(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a constant pattern")
-}
 
 /// Every fact of `text`, in order, without overlap; where two kinds claim the same words, the more specific wins, in
 /// the order of [`FactKind`].

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use rejoinder_domain::Span;
 
-use super::constant_pattern;
-use super::number::{Decimal, NumberContext, read_number};
+use crate::number::{Decimal, NumberContext, read_number};
+use crate::pattern::constant_pattern;
 
 /// An amount of money and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use regex::{Captures, Regex};
 use rejoinder_domain::Span;
 
-use super::constant_pattern;
+use crate::pattern::constant_pattern;
 
 /// What a date expression says.
 #[derive(Clone, Debug, PartialEq, Eq)]

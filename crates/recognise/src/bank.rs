@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use rejoinder_domain::Span;
 
-use super::constant_pattern;
+use crate::pattern::constant_pattern;
 
 /// An IBAN whose checksum holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use rejoinder_domain::Span;
 
-use super::constant_pattern;
+use crate::pattern::constant_pattern;
 
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
     constant_pattern(
