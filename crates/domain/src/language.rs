@@ -356,6 +356,9 @@ pub struct ModelAttempt {
     pub cost: Option<Cost>,
     /// Values that were replaced by placeholders before the prompt left the machine.
     pub redactions: u32,
+    /// Placeholders in the answer that stand for nothing, because the model changed or invented them; the text shows a
+    /// mark in their place.
+    pub unrestored: u32,
 }
 
 /// How an answer ended and what it cost.
