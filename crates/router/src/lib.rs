@@ -1,1 +1,5 @@
 //! Which language model answers: local first, remote fallback, and nothing leaves the machine unless policy says so.
+
+mod breaker;
+
+pub use breaker::{Breaker, BreakerConfig, BreakerHealth, BreakerState, Open, Permit};
