@@ -360,10 +360,17 @@ mod tests {
         let (breaker, mut clock) = breaker(|_| ());
         let now = clock.seconds(1);
         attempts(&breaker, now, (0..19).map(|n| n % 2 == 0));
-        assert_eq!(breaker.health(now).state, BreakerState::Closed, "nine of nineteen failed, and that is too few to judge");
+        assert_eq!(
+            breaker.health(now).state,
+            BreakerState::Closed,
+            "nine of nineteen failed, and that is too few to judge"
+        );
         attempts(&breaker, now, [false]);
         let until = now + Duration::from_secs(30);
-        assert_eq!(breaker.health(now), BreakerHealth { state: BreakerState::Open { until }, requests: 20, failures: 10 });
+        assert_eq!(
+            breaker.health(now),
+            BreakerHealth { state: BreakerState::Open { until }, requests: 20, failures: 10 }
+        );
         assert_eq!(breaker.permit(clock.seconds(29)).unwrap_err(), Open { until });
     }
 
