@@ -2,6 +2,8 @@
 
 mod breaker;
 mod budget;
+mod metrics;
 
 pub use breaker::{Breaker, BreakerConfig, BreakerHealth, BreakerState, Open, Permit};
 pub use budget::{BudgetLeft, BudgetRule, Budgets, OverBudget, Period, Reservation};
+pub use metrics::RouterMetrics;
