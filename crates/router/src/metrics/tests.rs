@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -128,7 +126,7 @@ fn the_table_names_every_metric() {
     }
 }
 
-/// What a line of the OpenMetrics text format looks like, as far as it is used here.
+/// What a line of the text format of metrics looks like, as far as it is used here.
 fn is_line(line: &str, declared: &mut BTreeSet<String>) -> bool {
     let name_is_good = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
