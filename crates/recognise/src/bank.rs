@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use rejoinder_domain::Span;
 
+use crate::digits::{Window, for_each_window, luhn};
 use crate::pattern::constant_pattern;
 
 /// An IBAN whose checksum holds.
@@ -116,7 +117,6 @@ const OTHER_COUNTRIES: [&str; 20] = [
 
 static IBAN_START: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[A-Za-z]{2}[ ]?\d{2}[ -]?[A-Za-z0-9]"));
 static BIC: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?\b"));
-static CARD: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b(?:[2-6]|1800)(?:[ -]?\d){11,18}\b"));
 
 /// Every IBAN of a known country with the right length and checksum (ISO 7064 MOD 97-10), in order.
 pub fn find_ibans(text: &str) -> Vec<FoundIban> {
@@ -190,18 +190,33 @@ pub fn find_bics(text: &str) -> Vec<Span> {
         .collect()
 }
 
-/// Every number of 12 to 19 digits that begins like a payment card's and whose checksum (Luhn) holds, in order.
+/// Every number of 12 to 19 digits that begins like a payment card's and whose checksum (Luhn) holds, in order: in one
+/// piece, in groups of four to six digits, or with the same separator throughout.
 pub fn find_cards(text: &str) -> Vec<FoundCard> {
-    let read = |found: regex::Match<'_>| {
-        let digits: Vec<u32> = found.as_str().chars().filter_map(|c| c.to_digit(10)).collect();
-        let all_same = digits.windows(2).all(|pair| pair.first() == pair.last());
-        if all_same || !luhn(&digits) {
-            return None;
-        }
-        let last: String = digits.iter().skip(digits.len().saturating_sub(4)).map(u32::to_string).collect();
-        Some(FoundCard { span: Span::new(found.start(), found.end())?, masked: format!("**** **** **** {last}") })
-    };
-    CARD.find_iter(text).filter_map(read).collect()
+    let mut found = Vec::new();
+    for_each_window(text, 19, |window| {
+        let card = read_card(window);
+        let is_card = card.is_some();
+        found.extend(card);
+        is_card
+    });
+    found
+}
+
+fn read_card(window: &Window<'_>) -> Option<FoundCard> {
+    let digits = window.digits();
+    let begins = matches!(digits.first()?, 2..=6) || digits.starts_with(&[1, 8, 0, 0]);
+    if !(12..=19).contains(&digits.len()) || !begins || !window.separated_by(b" -") {
+        return None;
+    }
+    // Figures that happen to stand side by side have a valid checksum one time in ten, so groups must look like a card's.
+    let grouped = window.group_lengths().rev().skip(1).all(|length| (4..=6).contains(&length));
+    let all_same = digits.windows(2).all(|pair| pair.first() == pair.last());
+    if !(grouped || window.is_whole_chain()) || all_same || !luhn(&digits) {
+        return None;
+    }
+    let last: String = digits.iter().skip(digits.len() - 4).map(ToString::to_string).collect();
+    Some(FoundCard { span: window.span()?, masked: format!("**** **** **** {last}") })
 }
 
 /// The text with every card number masked: what may go into an answer.
@@ -215,16 +230,6 @@ pub fn mask_cards(text: &str) -> String {
     }
     masked.push_str(text.get(from..).unwrap_or_default());
     masked
-}
-
-fn luhn(digits: &[u32]) -> bool {
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, digit)| if place % 2 == 0 { *digit } else { (digit * 2) / 10 + (digit * 2) % 10 })
-        .sum();
-    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]
@@ -309,5 +314,8 @@ mod tests {
             assert_eq!(find_cards(text), vec![], "{text}");
         }
         assert_eq!(mask_cards("a 4111111111111111 b"), "a **** **** **** 1111 b");
+        // What stands beside a card does not hide it.
+        assert_eq!(mask_cards("2 4111 1111 1111 1111 12/27"), "2 **** **** **** 1111 12/27");
+        assert_eq!(mask_cards("4111-1111-1111-1111 123"), "**** **** **** 1111 123");
     }
 }

@@ -18,14 +18,16 @@
 //! a card's number is found and never kept. The crate knows nothing of mail, tickets, schemas or redaction, and logs no
 //! text.
 //!
-//! Modules in reading order: [`number`], [`amount`], [`date`], [`bank`], [`contact`], `facts` (all of them at once),
-//! `pattern`.
+//! Modules in reading order: [`number`], [`amount`], [`date`], `digits`, [`bank`], [`identity`], [`contact`], `facts`
+//! (what mail is asked for, all at once), `pattern`.
 
 pub mod amount;
 pub mod bank;
 pub mod contact;
 pub mod date;
+mod digits;
 mod facts;
+pub mod identity;
 pub mod number;
 mod pattern;
 
