@@ -22,6 +22,8 @@ pub struct AssistParts {
     pub messages: Arc<dyn MessageLookup>,
     /// How mail text is divided.
     pub cleaner: Arc<dyn TextCleaner>,
+    /// Which index the store holds: embedder and chunking.
+    pub index_version: String,
     /// Configuration, already validated.
     pub config: AssistConfig,
 }
@@ -34,6 +36,7 @@ pub struct Assist {
     pub(crate) timer: Option<Arc<dyn Timer>>,
     pub(crate) messages: Arc<dyn MessageLookup>,
     pub(crate) cleaner: Arc<dyn TextCleaner>,
+    pub(crate) index_version: String,
     pub(crate) config: AssistConfig,
     pub(crate) fences: FenceKey,
 }
@@ -81,8 +84,9 @@ pub struct SearchResult {
 impl Assist {
     /// Puts the parts together.
     pub fn new(parts: AssistParts) -> Self {
-        let AssistParts { store, embedder, language_model, timer, messages, cleaner, config } = parts;
-        Self { store, embedder, language_model, timer, messages, cleaner, config, fences: FenceKey::random() }
+        let AssistParts { store, embedder, language_model, timer, messages, cleaner, index_version, config } = parts;
+        let fences = FenceKey::random();
+        Self { store, embedder, language_model, timer, messages, cleaner, index_version, config, fences }
     }
 
     /// The configuration.
@@ -99,7 +103,7 @@ impl Assist {
         }
         crate::ticket::check_chars(query, &self.config.limits, "/query")?;
         let limit = self.limit(request.limit, "/limit")?;
-        let vector = self.embed_one(query).await.ok().flatten();
+        let vector = self.embed_one(tenant, query).await.ok().flatten();
         let search = SearchQuery {
             pool: Pool::Passage,
             vector,
@@ -147,9 +151,13 @@ impl Assist {
     }
 
     /// The query's vector: `Ok(None)` without an embedder, an error where it failed.
-    pub(crate) async fn embed_one(&self, text: &str) -> Result<Option<Vec<f32>>, rejoinder_domain::SeamError> {
+    pub(crate) async fn embed_one(
+        &self,
+        tenant: &TenantId,
+        text: &str,
+    ) -> Result<Option<Vec<f32>>, rejoinder_domain::SeamError> {
         let Some(embedder) = &self.embedder else { return Ok(None) };
-        let vectors = embedder.embed(vec![text.to_owned()], Role::Query).await;
+        let vectors = embedder.embed(tenant, vec![text.to_owned()], Role::Query).await;
         if let Err(error) = &vectors {
             tracing::warn!(kind = ?error.kind, "the embedder failed; searching by words alone");
         }

@@ -113,7 +113,7 @@ fn identifiers_in_support_requests() {
     for line in json_lines(&corpus.join("tickets/bitext.dev.jsonl.zst")) {
         let text = line["text"].as_str().unwrap();
         let input = ExtractInput::Text { text: text.to_owned(), written_at: None };
-        let request = ExtractRequest { input, schema: schema.clone(), current: None };
+        let request = ExtractRequest { input, schema: schema.clone(), current: None, caller: crate::Caller::default() };
         let answer = block_on(assist.extract(&tenant(), &request)).unwrap();
         for name in ["order_id", "invoice_id", "refund_amount"] {
             let wanted: Vec<(u64, u64)> = line["entities"]
@@ -184,9 +184,11 @@ fn slots_of_schema_guided_dialogues() {
             starts.push(starts.last().unwrap() + turn.chars().count() + 1);
         }
         let input = ExtractInput::Text { text: turns.join("\n"), written_at: crate::fakes::at("2019-03-01T12:00:00Z") };
-        let answer =
-            block_on(assist.extract(&tenant(), &ExtractRequest { input, schema: schema_of(service), current: None }))
-                .unwrap();
+        let answer = block_on(assist.extract(
+            &tenant(),
+            &ExtractRequest { input, schema: schema_of(service), current: None, caller: crate::Caller::default() },
+        ))
+        .unwrap();
         let spans: Vec<(&str, usize, usize)> = dialogue["spans"]
             .as_array()
             .unwrap()
@@ -311,6 +313,7 @@ fn a_hostile_request_takes_seconds_not_hours() {
         input: ExtractInput::Text { text, written_at: None },
         schema: json!({"type": "object", "properties": properties}),
         current: None,
+        caller: crate::Caller::default(),
     };
     let started = std::time::Instant::now();
     let answer = block_on(Archive::default().assist(None).extract(&tenant(), &request)).unwrap();

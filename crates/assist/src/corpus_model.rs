@@ -155,7 +155,8 @@ fn fill(dialogue: &Dialogue, slots: &BTreeMap<&str, Value>) -> ExtractAnswer {
     let archive = Archive::default().with_model(model).configured(|config| config.fill.prompt_tokens = 100_000);
     let input =
         ExtractInput::Text { text: dialogue.text.clone(), written_at: crate::fakes::at("2019-03-01T12:00:00Z") };
-    let request = ExtractRequest { input, schema: dialogue.schema.clone(), current: None };
+    let request =
+        ExtractRequest { input, schema: dialogue.schema.clone(), current: None, caller: crate::Caller::default() };
     block_on(archive.assist(None).extract(&tenant(), &request)).unwrap()
 }
 

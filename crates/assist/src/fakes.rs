@@ -329,6 +329,7 @@ impl Archive {
 
     pub(crate) fn assist(self, embedder: Option<Arc<dyn Embedder>>) -> Assist {
         Assist::new(AssistParts {
+            index_version: "test".to_owned(),
             store: Arc::new(FakeStore { records: self.records, queries: Mutex::default() }),
             embedder: embedder.map(|embedder| Arc::new(InlineEmbedder::new(embedder)) as _),
             language_model: self.language_model,

@@ -5,18 +5,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rejoinder_domain::{ErrorKind, GenerateEvent, GenerateRequest, Generated, LanguageModel, SeamError};
+use rejoinder_domain::{
+    ErrorKind, GenerateEvent, GenerateRequest, GenerateStream, Generated, LanguageModel, ModelAttempt, SeamError,
+};
 
 use crate::Timer;
-
-/// How long a model may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// Until the first text; `None` where only the end counts.
-    pub(crate) first_token: Option<Duration>,
-    /// Until the end.
-    pub(crate) whole: Duration,
-}
+use crate::suggest::answer::{Attempt, Usage};
 
 /// What a model wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,57 +19,98 @@ pub(crate) struct Written {
     pub(crate) text: String,
     /// How it ended and what it cost.
     pub(crate) generated: Generated,
-    /// Milliseconds until the first text.
-    pub(crate) first_token: u64,
 }
 
-/// Asks `model` and hands every piece of text to `on_text` as it comes. Dropping the future ends the model's work.
+/// Something that is known before the answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard<'a> {
+    /// The next part of the text.
+    Text(&'a str),
+    /// What came so far is void; another model starts over.
+    Restart,
+}
+
+/// An answer and the way to it.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    /// Who was asked, in order; at least one.
+    pub(crate) attempts: Vec<Attempt>,
+    /// The answer, or why there is none.
+    pub(crate) result: Result<Written, SeamError>,
+    /// Milliseconds until the first text of what is not void.
+    pub(crate) first_token: Option<u64>,
+}
+
+/// Asks `model` and tells `hear` what comes. It may take `whole`; dropping the future ends the model's work.
 pub(crate) async fn generate(
     model: &dyn LanguageModel,
     mut request: GenerateRequest,
-    patience: Patience,
+    whole: Duration,
     timer: Option<&dyn Timer>,
-    on_text: &mut (dyn FnMut(&str) + Send),
-) -> Result<Written, SeamError> {
-    let started = Instant::now();
-    request.deadline = Some(patience.whole);
-    let mut alarms = Alarms {
-        first: timer.zip(patience.first_token).map(|(timer, duration)| timer.after(duration)),
-        whole: timer.map(|timer| timer.after(patience.whole)),
+    hear: &mut (dyn FnMut(Heard<'_>) + Send),
+) -> Generation {
+    let mut listening =
+        Listening { started: Instant::now(), text: String::new(), attempts: Vec::new(), first_token: None, hear };
+    request.deadline = Some(whole);
+    let mut alarm = Alarm(timer.map(|timer| timer.after(whole)));
+    let result = match alarm.before(model.generate(request)).await {
+        Ok(Ok(stream)) => listening.to(stream, &mut alarm).await,
+        Ok(Err(error)) | Err(error) => Err(error),
     };
-    let mut stream = alarms.before(model.generate(request)).await??;
-    let (mut text, mut first_token) = (String::new(), None);
-    loop {
-        let event = alarms.before(poll_fn(|context| stream.as_mut().poll_next(context))).await?;
-        match event {
-            Some(Ok(GenerateEvent::Text(part))) => {
-                if first_token.is_none() {
-                    alarms.first = None;
-                    first_token = Some(elapsed_ms(started));
+    let Listening { started, attempts: told, text, first_token, .. } = listening;
+    let mut attempts: Vec<Attempt> = told.into_iter().map(Attempt::of).collect();
+    // A model that asks nobody else says nothing of attempts.
+    if attempts.is_empty() {
+        let (outcome, usage) = match &result {
+            Ok(generated) => ("ok", Usage::of(generated.usage, None)),
+            Err(error) => (error.kind.outcome(), Usage::default()),
+        };
+        let (provider, name) = (model.provider().to_owned(), model.model().to_owned());
+        attempts.push(Attempt { provider, model: name, outcome, ms: elapsed_ms(started), usage });
+    }
+    Generation { attempts, result: result.map(|generated| Written { text, generated }), first_token }
+}
+
+struct Listening<'a> {
+    started: Instant,
+    text: String,
+    attempts: Vec<ModelAttempt>,
+    first_token: Option<u64>,
+    hear: &'a mut (dyn FnMut(Heard<'_>) + Send),
+}
+
+impl Listening<'_> {
+    async fn to(&mut self, mut stream: GenerateStream, alarm: &mut Alarm) -> Result<Generated, SeamError> {
+        loop {
+            let event = alarm.before(poll_fn(|context| stream.as_mut().poll_next(context))).await?;
+            match event {
+                Some(Ok(GenerateEvent::Text(part))) => {
+                    self.first_token.get_or_insert_with(|| elapsed_ms(self.started));
+                    self.text.push_str(&part);
+                    (self.hear)(Heard::Text(&part));
                 }
-                text.push_str(&part);
-                on_text(&part);
+                Some(Ok(GenerateEvent::Restart)) => {
+                    self.text.clear();
+                    self.first_token = None;
+                    (self.hear)(Heard::Restart);
+                }
+                Some(Ok(GenerateEvent::Attempt(attempt))) => self.attempts.push(attempt),
+                Some(Ok(GenerateEvent::ToolCall(_))) => {}
+                Some(Ok(GenerateEvent::Done(generated))) => return Ok(generated),
+                Some(Err(error)) => return Err(error),
+                None => {
+                    return Err(SeamError::new(ErrorKind::Internal, "the model's answer broke off without an end"));
+                }
             }
-            Some(Ok(GenerateEvent::Done(generated))) => {
-                let first_token = first_token.unwrap_or_else(|| elapsed_ms(started));
-                return Ok(Written { text, generated, first_token });
-            }
-            Some(Ok(GenerateEvent::Restart)) => text.clear(),
-            Some(Ok(GenerateEvent::ToolCall(_) | GenerateEvent::Attempt(_))) => {}
-            Some(Err(error)) => return Err(error),
-            None => return Err(SeamError::new(ErrorKind::Internal, "the model's answer broke off without an end")),
         }
     }
 }
 
-/// Times that run out while a model is waited for.
-struct Alarms {
-    first: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    whole: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
+/// A time that runs out while a model is waited for.
+struct Alarm(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
-impl Alarms {
-    /// The future's result, unless an alarm comes first. After an alarm nothing is polled again.
+impl Alarm {
+    /// The future's result, unless the alarm comes first. After the alarm nothing is polled again.
     async fn before<T>(&mut self, future: impl Future<Output = T>) -> Result<T, SeamError> {
         let mut future = pin!(future);
         poll_fn(|context| match future.as_mut().poll(context) {
@@ -90,9 +125,7 @@ impl Alarms {
     }
 
     fn rang(&mut self, context: &mut Context<'_>) -> bool {
-        let rings =
-            |alarm: &mut Pin<Box<dyn Future<Output = ()> + Send>>| alarm.as_mut().poll(&mut *context).is_ready();
-        self.first.iter_mut().chain(&mut self.whole).any(rings)
+        self.0.as_mut().is_some_and(|alarm| alarm.as_mut().poll(context).is_ready())
     }
 }
 

@@ -18,10 +18,11 @@
 //! end its fence; a language model that fails costs time and never the answer; confidence comes from similarity and
 //! checks; nothing here logs text.
 //!
-//! Modules in reading order: `ticket`, `seams`, `config`, `error`, `sentence`, `prompt`, `generation`,
+//! Modules in reading order: `ticket`, `caller`, `seams`, `config`, `error`, `sentence`, `prompt`, `generation`,
 //! [`suggest`], [`extract`], `assist`. The prompts themselves are files in `prompts/`.
 
 mod assist;
+mod caller;
 mod config;
 #[cfg(test)]
 mod corpus;
@@ -39,6 +40,7 @@ pub mod suggest;
 mod ticket;
 
 pub use assist::{Assist, AssistParts, SearchRequest, SearchResult};
+pub use caller::Caller;
 pub use config::{AssistConfig, DraftConfig, FillConfig, RequestLimits};
 pub use error::{AssistError, SchemaError};
 pub use extract::{Agreement, Change, Evidence, ExtractAnswer, ExtractInput, ExtractRequest, Origin};

@@ -40,8 +40,8 @@ pub trait QueryEmbedder: Send + Sync {
     /// As [`Embedder::id`].
     fn id(&self) -> &str;
 
-    /// As [`Embedder::embed`]: one L2-normalised vector per text, in order.
-    async fn embed(&self, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError>;
+    /// As [`Embedder::embed`]: one L2-normalised vector per text, in order. What is kept of it is kept for `tenant` alone.
+    async fn embed(&self, tenant: &TenantId, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError>;
 }
 
 /// A clock that wakes. Assist runs on no particular runtime and therefore has none of its own; with one it gives up on
@@ -49,6 +49,19 @@ pub trait QueryEmbedder: Send + Sync {
 pub trait Timer: Send + Sync {
     /// Completes when `duration` is over, counted from this call.
     fn after(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// An embedder at work for one tenant.
+#[derive(Clone, Copy)]
+pub(crate) struct TenantEmbedder<'a> {
+    pub(crate) embedder: &'a dyn QueryEmbedder,
+    pub(crate) tenant: &'a TenantId,
+}
+
+impl TenantEmbedder<'_> {
+    pub(crate) async fn embed(&self, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError> {
+        self.embedder.embed(self.tenant, texts, role).await
+    }
 }
 
 /// Embeds on the thread that polls.
@@ -67,7 +80,7 @@ impl QueryEmbedder for InlineEmbedder {
         self.0.id()
     }
 
-    async fn embed(&self, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError> {
+    async fn embed(&self, _: &TenantId, texts: Vec<String>, role: Role) -> Result<Vec<Vec<f32>>, SeamError> {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         self.0.embed(&texts, role)
     }

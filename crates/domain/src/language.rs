@@ -213,6 +213,8 @@ pub struct CallContext {
     pub rests_on: Vec<MessageId>,
     /// The index that the prompt was made from.
     pub index_version: String,
+    /// How long one model may take to begin, where that is shorter than what is configured for it.
+    pub first_token: Option<Duration>,
 }
 
 /// One question to a language model.

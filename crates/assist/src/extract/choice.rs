@@ -7,7 +7,8 @@ use super::candidate::{Agreement, Candidate, Origin};
 use super::candidates::Source;
 use super::label::{Labels, stem};
 use super::schema::Choice;
-use crate::{AssistConfig, AssistError, QueryEmbedder};
+use crate::seams::TenantEmbedder;
+use crate::{AssistConfig, AssistError};
 
 /// Words that turn round what follows them.
 const NEGATIONS: [&str; 22] = [
@@ -98,7 +99,7 @@ impl Choice {
 /// Divides the new text of every source into sentences and embeds them; at most as many as configured.
 pub(crate) async fn embed_sentences(
     sources: &[Source],
-    embedder: &dyn QueryEmbedder,
+    embedder: TenantEmbedder<'_>,
     most: usize,
 ) -> Result<Vec<Sentence>, AssistError> {
     let mut places: Vec<(usize, Span)> = Vec::new();
@@ -124,7 +125,7 @@ pub(crate) async fn embed_sentences(
 pub(crate) async fn by_meaning(
     choices: &[Choice],
     sentences: &[Sentence],
-    embedder: &dyn QueryEmbedder,
+    embedder: TenantEmbedder<'_>,
     config: &AssistConfig,
 ) -> Result<Option<Candidate>, AssistError> {
     let meant: Vec<&Choice> = choices.iter().filter(|choice| choice.value.is_string()).collect();

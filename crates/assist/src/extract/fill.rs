@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use rejoinder_domain::{GenerateRequest, LanguageModel, OutputFormat, Priority, SeamError, TenantId};
+use rejoinder_domain::{
+    CallContext, GenerateRequest, LanguageModel, OutputFormat, Priority, Purpose, SeamError, TenantId,
+};
 use serde_json::{Map, Value};
 
 use super::candidate::Candidate;
@@ -12,9 +14,11 @@ use super::label::Labels;
 use super::quote::Quotable;
 use super::read::{Sought, read};
 use super::schema::{Kind, Property, Schema, pointer_of};
+use super::{ExtractInput, ExtractRequest};
 use crate::Assist;
-use crate::generation::{self, Patience, elapsed_ms};
+use crate::generation::{self, elapsed_ms};
 use crate::suggest::answer::{Attempt, Usage};
+use crate::suggest::people_of_ticket;
 
 /// What a model found that the texts bear out.
 #[derive(Debug, Default)]
@@ -40,26 +44,27 @@ pub(crate) struct Item {
 pub(crate) struct Tried {
     /// What came of it; `None` where recognisers alone have to do.
     pub(crate) filled: Option<Filled>,
-    /// How it went.
-    pub(crate) attempt: Attempt,
-    /// What it cost.
-    pub(crate) usage: Usage,
+    /// Who was asked and how it went, at least one.
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+/// What is filled, from what, for whom.
+#[derive(Clone, Copy)]
+pub(super) struct Form<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) schema: &'a Schema,
+    pub(super) sources: &'a [Source],
+    pub(super) request: &'a ExtractRequest,
 }
 
 impl Assist {
     /// Lets the model fill the form. Whatever goes wrong is an attempt that failed, never an error.
-    pub(super) async fn fill(
-        &self,
-        tenant: &TenantId,
-        schema: &Schema,
-        sources: &[Source],
-        model: &dyn LanguageModel,
-    ) -> Tried {
+    pub(super) async fn fill(&self, form: Form<'_>, model: &dyn LanguageModel) -> Tried {
+        let mut attempts = Vec::new();
         let started = Instant::now();
-        let mut usage = Usage::default();
-        let (outcome, filled) = match self.ask(tenant, schema, sources, model, &mut usage).await {
+        let (outcome, filled) = match self.ask(form, model, &mut attempts).await {
             Ok(Some(answer)) => match serde_json::from_str::<Value>(&answer) {
-                Ok(answer) => ("ok", Some(align(schema, &answer, &Quotable::new(sources)))),
+                Ok(answer) => ("ok", Some(align(form.schema, &answer, &Quotable::new(form.sources)))),
                 Err(_) => ("invalid_output", None),
             },
             Ok(None) => ("context_too_long", None),
@@ -68,18 +73,26 @@ impl Assist {
                 (error.kind.outcome(), None)
             }
         };
-        let (provider, name) = (model.provider().to_owned(), model.model().to_owned());
-        Tried { filled, attempt: Attempt { provider, model: name, outcome, ms: elapsed_ms(started) }, usage }
+        match attempts.last_mut() {
+            Some(last) if outcome == "invalid_output" => last.outcome = outcome,
+            Some(_) => {}
+            None => attempts.push(Attempt {
+                provider: model.provider().to_owned(),
+                model: model.model().to_owned(),
+                outcome,
+                ms: elapsed_ms(started),
+                usage: Usage::default(),
+            }),
+        }
+        Tried { filled, attempts }
     }
 
     /// The model's answer; `None` where schema and texts do not fit into a prompt.
     async fn ask(
         &self,
-        tenant: &TenantId,
-        schema: &Schema,
-        sources: &[Source],
+        Form { tenant, schema, sources, request: asked }: Form<'_>,
         model: &dyn LanguageModel,
-        usage: &mut Usage,
+        attempts: &mut Vec<Attempt>,
     ) -> Result<Option<String>, SeamError> {
         let config = &self.config.fill;
         let first = sources.first().map(|source| source.text.as_str()).unwrap_or_default();
@@ -89,10 +102,21 @@ impl Assist {
         request.output = OutputFormat::Json(form::answer_schema(schema, config));
         request.priority = Priority::Interactive;
         request.lookup = sources.iter().map(|source| fence.defused(&source.text)).collect();
-        let patience = Patience { first_token: None, whole: config.deadline() };
-        let written = generation::generate(model, request, patience, self.timer.as_deref(), &mut |_| {}).await?;
-        *usage = Usage::of(written.generated.usage);
-        Ok(Some(written.text))
+        request.context = CallContext {
+            request_id: asked.caller.request_id.clone(),
+            purpose: Purpose::Extract,
+            egress: asked.caller.egress,
+            people: match &asked.input {
+                ExtractInput::Ticket(ticket) => people_of_ticket(ticket, None),
+                ExtractInput::Text { .. } => Vec::new(),
+            },
+            index_version: self.index_version.clone(),
+            ..CallContext::default()
+        };
+        let generation =
+            generation::generate(model, request, config.deadline(), self.timer.as_deref(), &mut |_| {}).await;
+        attempts.extend(generation.attempts);
+        Ok(Some(generation.result?.text))
     }
 }
 

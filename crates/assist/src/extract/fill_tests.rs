@@ -16,6 +16,7 @@ fn request(text: &str, properties: &Value) -> ExtractRequest {
         input: ExtractInput::Text { text: text.to_owned(), written_at: at("2024-03-10T09:00:00Z") },
         schema: json!({"type": "object", "properties": properties}),
         current: None,
+        caller: crate::Caller::default(),
     }
 }
 
@@ -366,7 +367,8 @@ fn the_prompt_is_as_it_was_looked_at_and_begins_with_the_schema() {
     let schema = json!({"type": "object", "properties": form()});
     let model = ScriptedModel::new([Script::says("{}"), Script::says("{}")]);
     let assist = Archive::default().with_model(Arc::clone(&model) as _).assist(None);
-    let of_ticket = ExtractRequest { input: ExtractInput::Ticket(ticket), schema, current: None };
+    let of_ticket =
+        ExtractRequest { input: ExtractInput::Ticket(ticket), schema, current: None, caller: crate::Caller::default() };
     block_on(assist.extract(&tenant(), &of_ticket)).unwrap();
     block_on(assist.extract(&tenant(), &request("Another text.", &form()))).unwrap();
     let (system, user) = model.prompt(0);

@@ -33,12 +33,14 @@ use rejoinder_domain::{Span, TenantId};
 use serde_json::Value;
 
 use crate::generation::elapsed_ms;
+use crate::seams::TenantEmbedder;
 use crate::suggest::answer::{Attempt, Usage};
 use crate::ticket::{TicketDirection, check_chars};
-use crate::{Assist, AssistError, Ticket};
+use crate::{Assist, AssistError, Caller, Ticket};
 use candidate::Candidate;
 pub use candidate::{Agreement, Origin};
 use candidates::{Class, Source};
+use fill::Form;
 use label::Labels;
 pub(crate) use label::stem;
 use schema::{Kind, Schema};
@@ -69,6 +71,8 @@ pub struct ExtractRequest {
     pub schema: Value,
     /// The attributes as the CRM has them, to be told what changes.
     pub current: Option<Value>,
+    /// Where the request comes from and what of it may leave the machine.
+    pub caller: Caller,
 }
 
 /// What was extracted.
@@ -165,7 +169,7 @@ impl Assist {
             }
             by_property.push((class, found));
         }
-        let used_meaning = self.add_meanings(&schema, &sources, &mut by_property).await?;
+        let used_meaning = self.add_meanings(tenant, &schema, &sources, &mut by_property).await?;
         let classes: Vec<Class> = by_property.iter().map(|(class, _)| *class).collect();
         let mut assigned = assign::assign(&schema, by_property, self.config.min_confidence);
         let rules = match (&self.embedder, used_meaning) {
@@ -177,18 +181,20 @@ impl Assist {
             model: rules.clone(),
             outcome: "ok",
             ms: elapsed_ms(started),
+            usage: Usage::default(),
         }];
-        let (mut by, mut usage, mut unaligned) = ((PROVIDER.to_owned(), rules), Usage::default(), Vec::new());
+        let (mut by, mut unaligned) = ((PROVIDER.to_owned(), rules), Vec::new());
         if let Some(model) = self.language_model.as_deref().filter(|_| !schema.properties.is_empty()) {
-            let tried = self.fill(tenant, &schema, &sources, model).await;
+            let tried = self.fill(Form { tenant, schema: &schema, sources: &sources, request }, model).await;
             if let Some(filled) = tried.filled {
                 unaligned.clone_from(&filled.unaligned);
-                by = (tried.attempt.provider.clone(), tried.attempt.model.clone());
+                by = tried.attempts.last().map(|last| (last.provider.clone(), last.model.clone())).unwrap_or(by);
                 merge::merge(&schema, &classes, &mut assigned, filled, self.config.min_confidence);
             }
-            (usage, attempts) = (tried.usage, attempts.into_iter().chain([tried.attempt]).collect());
+            attempts.extend(tried.attempts);
         }
         let answer = assign::answer(&schema, &sources, &assigned, request.current.as_ref());
+        let usage = Usage::sum(&attempts);
         let answer = ExtractAnswer { provider: by.0, model: by.1, unaligned, attempts, usage, ..answer };
         tracing::debug!(%tenant, found = answer.evidence.len(), abstained = answer.abstained.len(), "extracted");
         Ok(answer)
@@ -198,11 +204,13 @@ impl Assist {
     /// fails, labels have to do.
     async fn add_meanings(
         &self,
+        tenant: &TenantId,
         schema: &Schema,
         sources: &[Source],
         by_property: &mut [(Class, Vec<Candidate>)],
     ) -> Result<bool, AssistError> {
         let Some(embedder) = &self.embedder else { return Ok(false) };
+        let embedder = TenantEmbedder { embedder: embedder.as_ref(), tenant };
         let mut sentences = None;
         for (property, (class, found)) in schema.properties.iter().zip(by_property) {
             let (Kind::Choice(choices), Class::Choice, None, true) =
@@ -211,8 +219,7 @@ impl Assist {
                 continue;
             };
             if sentences.is_none() {
-                let result =
-                    choice::embed_sentences(sources, embedder.as_ref(), self.config.limits.enum_sentences).await;
+                let result = choice::embed_sentences(sources, embedder, self.config.limits.enum_sentences).await;
                 match result {
                     Ok(all) => sentences = Some(all),
                     Err(error) => {
@@ -222,7 +229,7 @@ impl Assist {
                 }
             }
             let sentences = sentences.as_deref().unwrap_or_default();
-            found.extend(choice::by_meaning(choices, sentences, embedder.as_ref(), &self.config).await?);
+            found.extend(choice::by_meaning(choices, sentences, embedder, &self.config).await?);
         }
         Ok(sentences.is_some())
     }

@@ -14,6 +14,7 @@ fn extract(text: &str, properties: &Value) -> ExtractAnswer {
         input: ExtractInput::Text { text: text.to_owned(), written_at: at("2024-03-10T09:00:00Z") },
         schema: json!({"type": "object", "properties": properties}),
         current: None,
+        caller: crate::Caller::default(),
     })
 }
 
@@ -156,6 +157,7 @@ fn nested_objects_lists_and_what_is_required() {
         input: ExtractInput::Text { text: text.to_owned(), written_at: None },
         schema,
         current: None,
+        caller: crate::Caller::default(),
     });
     assert_eq!(
         answer.attributes,
@@ -176,6 +178,7 @@ fn changes_are_told_against_the_current_attributes() {
         input: ExtractInput::Text { text: "Total EUR 1,250 to a@b.example".to_owned(), written_at: None },
         schema: json!({"type": "object", "properties": {"total": {"type": "number"}, "email": {"type": "string"}, "phone": {"type": "string"}}}),
         current: Some(json!({"total": 100, "email": "a@b.example", "phone": "123"})),
+        caller: crate::Caller::default(),
     });
     assert_eq!(answer.changes.len(), 1, "what was not found does not change");
     assert_eq!((answer.changes[0].old.clone(), answer.changes[0].new.clone()), (json!(100), json!(1250)));
@@ -203,7 +206,12 @@ fn ticket() -> Ticket {
 #[test]
 fn in_a_ticket_the_later_message_counts_and_html_is_read() {
     let schema = json!({"type": "object", "properties": {"day": {"type": "string", "format": "date"}, "order": {"type": "string", "pattern": "ORD-[0-9]"}}});
-    let answer = request(&ExtractRequest { input: ExtractInput::Ticket(ticket()), schema, current: None });
+    let answer = request(&ExtractRequest {
+        input: ExtractInput::Ticket(ticket()),
+        schema,
+        current: None,
+        caller: crate::Caller::default(),
+    });
     assert_eq!(answer.attributes, json!({"day": "2024-04-02", "order": "ORD-7"}));
     let sources: Vec<&str> = answer.evidence.iter().map(|item| item.source.as_str()).collect();
     assert!(sources.contains(&"ticket/messages/1/html") && sources.contains(&"ticket/subject"), "{sources:?}");
@@ -220,6 +228,7 @@ fn an_enum_is_chosen_by_meaning_or_abstained_from() {
             input: ExtractInput::Text { text: text.to_owned(), written_at: None },
             schema: json!({"type": "object", "properties": {"intent": choices}}),
             current: None,
+            caller: crate::Caller::default(),
         };
         block_on(Archive::default().assist(embedder).extract(&tenant(), &request)).unwrap()
     };
@@ -239,6 +248,7 @@ fn an_unsupported_schema_is_an_error_and_not_relaxed() {
         input: ExtractInput::Text { text: String::new(), written_at: None },
         schema: json!({"type": "object", "properties": {"a": {"type": "string", "contentEncoding": "base64"}}}),
         current: None,
+        caller: crate::Caller::default(),
     };
     let error = block_on(Archive::default().assist(None).extract(&tenant(), &request)).unwrap_err();
     let AssistError::Schema(error) = error else { panic!("{error:?}") };

@@ -1,9 +1,9 @@
 //! What is asked of and answered by [`crate::Assist::suggest`]; field for field what API.md's suggest-reply says.
 
 use jiff::Timestamp;
-use rejoinder_domain::{MailboxId, MessageId};
+use rejoinder_domain::{Cost, MailboxId, MessageId, ModelAttempt, TokenUsage};
 
-use crate::Ticket;
+use crate::{Caller, Ticket};
 
 /// What to search in, for a suggestion.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +37,8 @@ pub struct SuggestRequest {
     pub retrieval: Retrieval,
     /// Who signs. `None` leaves the placeholder `[agent name]`.
     pub agent_name: Option<String>,
+    /// Where the request comes from and what of it may leave the machine.
+    pub caller: Caller,
 }
 
 impl SuggestRequest {
@@ -51,6 +53,7 @@ impl SuggestRequest {
             max_tokens: None,
             retrieval: Retrieval::default(),
             agent_name: None,
+            caller: Caller::default(),
         }
     }
 }
@@ -75,13 +78,39 @@ pub struct SuggestAnswer {
 }
 
 impl Usage {
-    /// What one answer cost.
-    pub(crate) fn of(usage: rejoinder_domain::TokenUsage) -> Self {
+    /// What one attempt cost.
+    pub(crate) fn of(usage: TokenUsage, cost: Option<Cost>) -> Self {
         Self {
             input_tokens: usage.input as u64,
             cached_input_tokens: usage.cached_input as u64,
             output_tokens: usage.output as u64,
-            cost: None,
+            cost,
+        }
+    }
+
+    /// What several attempts cost together.
+    pub(crate) fn sum(attempts: &[Attempt]) -> Self {
+        attempts.iter().fold(Self::default(), |sum, attempt| Self {
+            input_tokens: sum.input_tokens + attempt.usage.input_tokens,
+            cached_input_tokens: sum.cached_input_tokens + attempt.usage.cached_input_tokens,
+            output_tokens: sum.output_tokens + attempt.usage.output_tokens,
+            cost: match (sum.cost, attempt.usage.cost) {
+                (Some(sum), Some(cost)) => Some(sum.plus(cost)),
+                (sum, cost) => sum.or(cost),
+            },
+        })
+    }
+}
+
+impl Attempt {
+    /// An attempt of a router.
+    pub(crate) fn of(attempt: ModelAttempt) -> Self {
+        Self {
+            outcome: attempt.outcome.code(),
+            usage: Usage::of(attempt.usage, attempt.cost),
+            provider: attempt.provider,
+            model: attempt.model,
+            ms: attempt.ms,
         }
     }
 }
@@ -173,14 +202,17 @@ pub struct Attempt {
     /// `ok`; for the exemplar also `nothing_similar`. For a model that failed: `timeout`, `overloaded`,
     /// `context_too_long`, `output_incomplete`, `unavailable`, `transient`, `auth`, `invalid`, `failed`. For a draft that
     /// was thrown away: `empty`, `unreadable`, `unfinished`, `template_tokens`, `echoes_prompt`, `addresses_model`, `speaks_of_itself`,
-    /// `repeats_itself`, `only_quotes_customer`, `wrong_language`. For a form: also `invalid_output`.
+    /// `repeats_itself`, `only_quotes_customer`, `wrong_language`. For a form: also `invalid_output`. For an answer that was
+    /// kept: `cached`. For a model that was not asked: `circuit_open`, `over_budget`, `egress_denied`, `busy`, `unsupported`.
     pub outcome: &'static str,
     /// Milliseconds.
     pub ms: u64,
+    /// What it cost.
+    pub usage: Usage,
 }
 
 /// Tokens and money spent, also for a draft that was thrown away; nothing without a language model.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens read.
     pub input_tokens: u64,
@@ -188,8 +220,8 @@ pub struct Usage {
     pub cached_input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// Cost in the provider's currency, where there is one.
-    pub cost: Option<f64>,
+    /// What that cost, where a model with a price was asked.
+    pub cost: Option<Cost>,
 }
 
 /// Milliseconds from the request's start.

@@ -36,7 +36,7 @@ use rejoinder_domain::{Address, Message, Record, Span, TenantId};
 
 use crate::generation::elapsed_ms;
 use crate::ticket::{ReadMessage, TicketDirection, check_chars};
-use crate::{Assist, AssistError};
+use crate::{Assist, AssistError, Ticket};
 use answer::{Attempt, Citation, NoSuggestion, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage};
 use checks::Checked;
 use citation::{Claim, Messages};
@@ -109,13 +109,12 @@ impl Assist {
             model: MODEL.to_owned(),
             outcome: if suggestions.is_empty() { NoSuggestion::NothingSimilar.code() } else { "ok" },
             ms: elapsed_ms(started),
+            usage: Usage::default(),
         });
-        let mut usage = Usage::default();
         if let Some(model) = self.language_model.as_deref().filter(|_| self.can_write(&case)) {
             let before = elapsed_ms(started);
             let tried = self.write(&case, model, &mut messages, observer).await?;
-            attempts.push(tried.attempt);
-            usage = tried.usage;
+            attempts.extend(tried.attempts);
             if let Some(draft) = tried.draft {
                 first_draft = before + tried.first_token.unwrap_or_default();
                 suggestions.insert(0, draft);
@@ -130,8 +129,8 @@ impl Assist {
             no_suggestion_reason: suggestions.is_empty().then_some(NoSuggestion::NothingSimilar),
             suggestions,
             nearest,
+            usage: Usage::sum(&attempts),
             attempts,
-            usage,
             timings: Timings { retrieve: retrieved, first_token: first_draft, total },
         })
     }
@@ -342,6 +341,30 @@ fn addresses(message: &Message) -> Vec<&Address> {
     one.chain(&message.to).chain(&message.cc).chain(&message.reply_to).collect()
 }
 
+/// Everybody who takes part in the ticket: their names are no business of a remote model.
+pub(crate) fn people_of_ticket(ticket: &Ticket, agent_name: Option<&str>) -> Vec<Address> {
+    let customer = Address {
+        name: ticket.customer.name.clone().unwrap_or_default(),
+        email: ticket.customer.email.clone().unwrap_or_default(),
+    };
+    let writers = ticket.messages.iter().map(|message| address(&message.from));
+    let agent = agent_name.map(|name| Address { name: name.to_owned(), email: String::new() });
+    std::iter::once(customer).chain(writers).chain(agent).collect()
+}
+
+/// `Anna Weber <anna@weber.example>`, a name alone or an address alone.
+fn address(from: &str) -> Address {
+    let from = from.trim();
+    match from.rsplit_once('<') {
+        Some((name, email)) => Address {
+            name: name.trim().trim_matches('"').to_owned(),
+            email: email.trim_end().trim_end_matches('>').to_owned(),
+        },
+        None if from.contains('@') => Address { name: String::new(), email: from.to_owned() },
+        None => Address { name: from.to_owned(), email: String::new() },
+    }
+}
+
 /// `Anna Weber` for `anna.weber@...`; empty where the address is not made like that.
 fn name_from_address(email: &str) -> String {
     let local = email.split('@').next().unwrap_or_default();
@@ -389,5 +412,11 @@ fn note_address(notes: &mut Vec<String>, place: &str, signs: &[injection::ModelA
 fn embedder_attempt(assist: &Assist, found: &Found) -> Vec<Attempt> {
     let (Some(embedder), Some(error)) = (&assist.embedder, &found.embedder_error) else { return Vec::new() };
     let outcome = error.kind.outcome();
-    vec![Attempt { provider: "embedder".to_owned(), model: embedder.id().to_owned(), outcome, ms: 0 }]
+    vec![Attempt {
+        provider: "embedder".to_owned(),
+        model: embedder.id().to_owned(),
+        outcome,
+        ms: 0,
+        usage: Usage::default(),
+    }]
 }

@@ -81,7 +81,7 @@ impl Assist {
         question: &Question,
     ) -> Result<Found, AssistError> {
         let limit = self.limit(request.retrieval.limit, "/retrieval/limit")?;
-        let (vector, embedder_error) = match self.embed_one(&question.text).await {
+        let (vector, embedder_error) = match self.embed_one(tenant, &question.text).await {
             Ok(vector) => (vector, None),
             Err(error) => (None, Some(error)),
         };

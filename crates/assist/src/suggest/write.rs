@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rejoinder_domain::{GenerateRequest, LanguageModel, Priority, SeamError};
+use rejoinder_domain::{Address, CallContext, ErrorKind, GenerateRequest, LanguageModel, Priority, Purpose, SeamError};
 
 use super::align::{Aligned, ShownSource, align};
 use super::answer::{Attempt, Suggestion, Usage};
@@ -14,9 +14,12 @@ use super::observe::{SuggestEvent, SuggestObserver};
 use super::prompt::{DraftPrompt, INSTRUCTIONS, Material, NoPrompt};
 use super::reject::{Judged, reject};
 use super::support::{EarlierPeople, Support};
-use super::{Case, EarlierCase, checks, commitment, confidence, injection, note_address, prompt};
-use crate::generation::{self, Patience, elapsed_ms};
-use crate::prompt::Fence;
+use super::{
+    Case, EarlierCase, addresses, checks, commitment, confidence, injection, note_address, people_of_ticket, prompt,
+    signed_name,
+};
+use crate::generation::{self, Heard, elapsed_ms};
+use crate::prompt::{Fence, TEMPLATE_TOKENS};
 use crate::ticket::TicketDirection;
 use crate::{Assist, AssistError};
 
@@ -24,13 +27,30 @@ use crate::{Assist, AssistError};
 pub(crate) struct Tried {
     /// The draft; `None` where the exemplar has to do.
     pub(crate) draft: Option<Suggestion>,
-    /// How it went.
-    pub(crate) attempt: Attempt,
-    /// What it cost, as far as the model said.
-    pub(crate) usage: Usage,
+    /// Who was asked and how it went, at least one.
+    pub(crate) attempts: Vec<Attempt>,
     /// Milliseconds from the start of the prompt until the first text; `None` where none came.
     pub(crate) first_token: Option<u64>,
     started: Instant,
+}
+
+impl Tried {
+    /// Who wrote the text that is the last attempt's: provider and model.
+    fn writer(&self) -> (String, String) {
+        self.attempts.last().map(|attempt| (attempt.provider.clone(), attempt.model.clone())).unwrap_or_default()
+    }
+}
+
+/// How often a prompt is shortened before it is given up.
+const MOST_SHORTENINGS: u32 = 6;
+
+/// Tokens for a prompt without half of what the sources take; without sources, with three quarters of the rest.
+fn shorter(built: &DraftPrompt, model: &dyn LanguageModel) -> usize {
+    let count = |text: &str| model.count_tokens(text).unwrap_or_default();
+    let whole: usize = built.messages.iter().map(|message| count(&message.content)).sum();
+    let sources: usize = built.sources.iter().map(|source| count(&source.text) + count(&source.question)).sum();
+    let kept = if sources > 0 { whole.saturating_sub(sources.div_ceil(2)) } else { whole / 4 * 3 };
+    kept + TEMPLATE_TOKENS
 }
 
 /// What the model wrote, before it is checked.
@@ -56,18 +76,7 @@ impl Assist {
         messages: &mut Messages<'_>,
         observer: Option<&dyn SuggestObserver>,
     ) -> Result<Tried, AssistError> {
-        let mut tried = Tried {
-            started: Instant::now(),
-            draft: None,
-            attempt: Attempt {
-                provider: model.provider().to_owned(),
-                model: model.model().to_owned(),
-                outcome: "ok",
-                ms: 0,
-            },
-            usage: Usage::default(),
-            first_token: None,
-        };
+        let mut tried = Tried { started: Instant::now(), draft: None, attempts: Vec::new(), first_token: None };
         let fence = self.fences.fence(case.tenant, &[&case.request.ticket.id, &case.request.ticket.subject]);
         let outcome = self.try_to_write(case, model, &fence, messages, observer, &mut tried).await?;
         if outcome != "ok"
@@ -76,9 +85,19 @@ impl Assist {
         {
             observer.event(SuggestEvent::Restart);
         }
-        tried.attempt.outcome = outcome;
-        tried.attempt.ms = elapsed_ms(tried.started);
-        tracing::debug!(outcome, ms = tried.attempt.ms, "the language model wrote");
+        // What is thrown away was still written: the attempt that wrote it says why it is not the draft.
+        match tried.attempts.last_mut() {
+            Some(last) if ["ok", "cached"].contains(&last.outcome) && outcome != "ok" => last.outcome = outcome,
+            Some(_) => {}
+            None => tried.attempts.push(Attempt {
+                provider: model.provider().to_owned(),
+                model: model.model().to_owned(),
+                outcome,
+                ms: elapsed_ms(tried.started),
+                usage: Usage::default(),
+            }),
+        }
+        tracing::debug!(outcome, ms = elapsed_ms(tried.started), "the language model wrote");
         Ok(tried)
     }
 
@@ -91,31 +110,40 @@ impl Assist {
         observer: Option<&dyn SuggestObserver>,
         tried: &mut Tried,
     ) -> Result<&'static str, AssistError> {
-        let config = &self.config.draft;
+        let mut config = self.config.draft.clone();
         let max_tokens = case.request.max_tokens.map_or(config.max_tokens, |most| config.max_tokens.min(most as usize));
-        let material = Material {
-            request: case.request,
-            read: case.read,
-            found: case.found,
-            language: case.language,
-            fence,
-            config,
-            max_tokens,
-        };
-        let built = match prompt::build(&material, model) {
-            Ok(built) => built,
-            Err(NoPrompt::TooLong) => return Ok("context_too_long"),
-            Err(NoPrompt::Model(error)) => return Ok(failed(&error)),
-        };
-        let mut request = GenerateRequest::new(case.tenant.clone(), built.messages.clone(), max_tokens);
-        request.sampling = config.sampling();
-        request.priority = Priority::Interactive;
-        request.lookup.clone_from(&built.lookup);
-        // A small model that copies a source goes on to the line that closes its fence; the letter was over before.
-        request.stop = vec![fence.mark().to_owned(), "<<<MAIL".to_owned()];
-        let raw = match self.stream(model, request, observer, tried).await {
-            Ok(raw) => raw,
-            Err(error) => return Ok(failed(&error)),
+        let mut shortened = 0;
+        let (built, raw) = loop {
+            let material = Material {
+                request: case.request,
+                read: case.read,
+                found: case.found,
+                language: case.language,
+                fence,
+                config: &config,
+                max_tokens,
+            };
+            let built = match prompt::build(&material, model) {
+                Ok(built) => built,
+                Err(NoPrompt::TooLong) => return Ok("context_too_long"),
+                Err(NoPrompt::Model(error)) => return Ok(failed(&error)),
+            };
+            let mut request = GenerateRequest::new(case.tenant.clone(), built.messages.clone(), max_tokens);
+            request.sampling = config.sampling();
+            request.priority = Priority::Interactive;
+            request.lookup.clone_from(&built.lookup);
+            // A small model that copies a source goes on to the line that closes its fence; the letter was over before.
+            request.stop = vec![fence.mark().to_owned(), "<<<MAIL".to_owned()];
+            request.context = self.context(case, &built, messages)?;
+            match self.stream(model, request, observer, tried).await {
+                Ok(raw) => break (built, raw),
+                // No model takes that much: the same with less of what was found, the lowest ranks first.
+                Err(error) if error.kind == ErrorKind::ContextTooLong && shortened < MOST_SHORTENINGS => {
+                    config.prompt_tokens = shorter(&built, model);
+                    shortened += 1;
+                }
+                Err(error) => return Ok(failed(&error)),
+            }
         };
         let said = |direction| -> String {
             let of = case.read.iter().filter(|message| message.direction == direction);
@@ -134,12 +162,53 @@ impl Assist {
         if let Some(outcome) = rejected {
             return Ok(outcome);
         }
-        let draft = self.check(case, model, &built, &raw, written_in, messages)?;
+        let draft = self.check(case, &tried.writer(), &built, &raw, written_in, messages)?;
         if let Some(observer) = observer {
             draft.citations.iter().cloned().map(SuggestEvent::Citation).for_each(|event| observer.event(event));
         }
         tried.draft = Some(draft);
         Ok("ok")
+    }
+
+    /// What a router has to know about the prompt.
+    fn context(
+        &self,
+        case: &Case<'_>,
+        built: &DraftPrompt,
+        messages: &mut Messages<'_>,
+    ) -> Result<CallContext, AssistError> {
+        let caller = &case.request.caller;
+        let mut people = people_of_ticket(&case.request.ticket, case.agent_name());
+        let mut rests_on = Vec::new();
+        for source in &built.sources {
+            rests_on.push(source.message_id.clone());
+            let exemplar = case.found.exemplars.iter().find(|found| found.reply.message_id == source.message_id);
+            rests_on.extend(exemplar.map(|exemplar| exemplar.record.message_id.clone()));
+            rests_on.dedup();
+            let writer = exemplar.map(|exemplar| exemplar.reply.author.clone()).unwrap_or_default();
+            people.push(Address { name: writer, email: String::new() });
+        }
+        for id in &rests_on {
+            if let Some(message) = messages.get(id)? {
+                people.extend(addresses(message).into_iter().cloned());
+                let signed = signed_name(&message.body.text).and_then(|span| span.of(&message.body.text));
+                people.extend(signed.map(|name| Address { name: name.to_owned(), email: String::new() }));
+            }
+        }
+        people.retain(|person| !person.name.is_empty() || !person.email.is_empty());
+        people.sort_by(|one, other| (&one.name, &one.email).cmp(&(&other.name, &other.email)));
+        people.dedup();
+        Ok(CallContext {
+            request_id: caller.request_id.clone(),
+            purpose: Purpose::Suggest,
+            egress: caller.egress,
+            wanted: None,
+            candidates: case.request.candidates,
+            people,
+            rests_on,
+            index_version: self.index_version.clone(),
+            first_token: Some(self.config.draft.first_token()),
+        })
     }
 
     /// Takes the model's text as it comes, without citation numbers.
@@ -150,25 +219,28 @@ impl Assist {
         observer: Option<&dyn SuggestObserver>,
         tried: &mut Tried,
     ) -> Result<Raw, SeamError> {
-        let config = &self.config.draft;
-        let patience = Patience { first_token: Some(config.first_token()), whole: config.deadline() };
-        let started = tried.started;
+        let before = elapsed_ms(tried.started);
         let mut marks = MarkFilter::default();
-        let mut first_token = None;
         let show = |part: String| {
             if let (Some(observer), false) = (observer, part.is_empty()) {
                 observer.event(SuggestEvent::Delta(part));
             }
         };
-        let mut on_text = |part: &str| {
-            first_token.get_or_insert_with(|| elapsed_ms(started));
-            show(marks.push(part));
+        let mut hear = |heard: Heard<'_>| match heard {
+            Heard::Text(part) => show(marks.push(part)),
+            Heard::Restart => {
+                marks = MarkFilter::default();
+                if let Some(observer) = observer {
+                    observer.event(SuggestEvent::Restart);
+                }
+            }
         };
-        let written = generation::generate(model, request, patience, self.timer.as_deref(), &mut on_text).await;
-        tried.first_token = first_token;
-        let written = written?;
+        let whole = self.config.draft.deadline();
+        let generation = generation::generate(model, request, whole, self.timer.as_deref(), &mut hear).await;
+        tried.first_token = generation.first_token.map(|time| before + time);
+        tried.attempts.extend(generation.attempts);
+        let written = generation.result?;
         show(marks.finish());
-        tried.usage = Usage::of(written.generated.usage);
         Ok(Raw { text: marks.text().trim_end().to_owned(), finish: written.generated.finish, marks })
     }
 
@@ -176,7 +248,7 @@ impl Assist {
     fn check(
         &self,
         case: &Case<'_>,
-        model: &dyn LanguageModel,
+        (provider, model): &(String, String),
         built: &DraftPrompt,
         raw: &Raw,
         language: Option<String>,
@@ -219,8 +291,8 @@ impl Assist {
         let review_reasons = checks::review_reasons(&checks);
         Ok(Suggestion {
             text: fitted.text,
-            provider: model.provider().to_owned(),
-            model: model.model().to_owned(),
+            provider: provider.clone(),
+            model: model.clone(),
             language,
             confidence: confidence::confidence(closeness, case.found.by_words_only, &checks),
             needs_review: !review_reasons.is_empty(),

@@ -193,7 +193,6 @@ fn what_fails_leaves_the_exemplar_and_says_why() {
     let table = [
         (Script::Refuses(ErrorKind::RateLimited { retry_after: None }), "overloaded"),
         (Script::Refuses(ErrorKind::Unavailable), "unavailable"),
-        (Script::Refuses(ErrorKind::ContextTooLong), "context_too_long"),
         (Script::Fails("Dear Paul".to_owned(), ErrorKind::DeadlineExceeded), "timeout"),
         (Script::Fails(String::new(), ErrorKind::Internal), "failed"),
         (Script::BreaksOff(GOOD.to_owned()), "unfinished"),
@@ -219,6 +218,43 @@ fn what_fails_leaves_the_exemplar_and_says_why() {
         assert_eq!(answer.attempts[1].outcome, outcome, "{script:?}");
         assert_eq!((answer.attempts[0].outcome, answer.no_suggestion_reason), ("ok", None));
     }
+}
+
+#[test]
+fn a_prompt_that_no_model_takes_is_shortened_and_the_answer_says_so() {
+    let too_long = || Script::Refuses(ErrorKind::ContextTooLong);
+    let model = ScriptedModel::new([too_long(), Script::says(GOOD)]);
+    let long = "The earlier invoice was void and needs no payment. ".repeat(12);
+    let answer = run(archive().passage("Invoices", &long), &model, &asks());
+    let outcomes: Vec<&str> = answer.attempts.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, ["ok", "context_too_long", "ok"]);
+    assert!(model.prompt(1).1.len() < model.prompt(0).1.len() && model.prompt(1).1.contains(ASKS));
+    let check = answer.suggestions[0].checks.iter().find(|check| check.name == "ticket_read_whole").unwrap();
+    assert!(!check.detail.contains(" 0 of the sources"), "{}", check.detail);
+    // However short, it is too long: the earlier reply is the answer.
+    let model = ScriptedModel::new(std::iter::repeat_with(too_long).take(8));
+    let answer = run(archive().passage("Invoices", &long), &model, &asks());
+    assert_eq!(answer.suggestions[0].provider, "exemplar");
+    assert_eq!(answer.attempts.last().unwrap().outcome, "context_too_long");
+}
+
+#[test]
+fn a_router_is_told_who_takes_part_and_what_the_prompt_rests_on() {
+    let model = ScriptedModel::new([Script::says(GOOD)]);
+    let mut request = asks();
+    request.caller.request_id = "req_1".to_owned();
+    request.caller.egress = Some(rejoinder_domain::Egress::LocalOnly);
+    run(archive(), &model, &request);
+    let context = model.requests.lock().unwrap()[0].context.clone();
+    let has = |name: &str, email: &str| {
+        context.people.iter().any(|person| (person.name.as_str(), person.email.as_str()) == (name, email))
+    };
+    assert!(has("Anna Weber", "anna@weberbau.example") && has("Peter Braun", "peter@ours.example"), "{context:?}");
+    assert!(context.people.iter().any(|person| person.name == "Paul Klein"), "{context:?}");
+    assert!(context.rests_on.len() >= 2, "{context:?}");
+    assert_eq!((context.request_id.as_str(), context.purpose), ("req_1", rejoinder_domain::Purpose::Suggest));
+    assert_eq!(context.egress, Some(rejoinder_domain::Egress::LocalOnly));
+    assert_eq!(context.first_token, Some(Duration::from_millis(30_000)));
 }
 
 #[test]
@@ -312,9 +348,9 @@ fn what_was_shown_of_a_draft_that_is_thrown_away_is_taken_back() {
 
 #[test]
 fn a_silent_model_is_given_up_on_and_told_to_stop() {
-    for (script, patience) in [(Script::Hangs(String::new()), 30_000), (Script::Hangs("Dear".to_owned()), 90_000)] {
-        let model = ScriptedModel::new([script]);
-        let archive = archive().with_timer(FakeTimer(Duration::from_millis(patience)));
+    for said in ["", "Dear"] {
+        let model = ScriptedModel::new([Script::Hangs(said.to_owned())]);
+        let archive = archive().with_timer(FakeTimer(Duration::from_millis(90_000)));
         let answer = run(archive, &model, &asks());
         assert_eq!((answer.suggestions[0].provider.as_str(), answer.attempts[1].outcome), ("exemplar", "timeout"));
         assert!(model.abandoned.load(Ordering::SeqCst));
