@@ -28,6 +28,18 @@ pub enum LedgerError {
     /// The mailbox was never announced by [`crate::Ledger::begin_read`].
     #[error("the ledger does not know this mailbox")]
     UnknownMailbox,
+    /// An attempt can leave the machine once.
+    #[error("this attempt has been recorded before")]
+    Recorded,
+    /// A cursor that this program did not give out, or not for this list.
+    #[error("the cursor is not one of this list")]
+    Cursor,
+    /// The journal of usage was closed, or the thread that writes it failed.
+    #[error("the journal of usage is closed")]
+    Closed,
+    /// Records of usage could not be written yet; they are tried again.
+    #[error("{0} records of usage are not written yet, because the database fails")]
+    Unwritten(u64),
     /// A thread panicked while it held the database.
     #[error("the ledger was left in the middle of a change by a failed thread")]
     Poisoned,
@@ -47,11 +59,12 @@ impl LedgerError {
                 | rusqlite::ErrorCode::PermissionDenied => ErrorKind::Unavailable,
                 _ => ErrorKind::Internal,
             },
-            Self::Database(_) | Self::Poisoned => ErrorKind::Internal,
-            Self::File(_) | Self::TooNew { .. } => ErrorKind::Unavailable,
-            Self::Busy => ErrorKind::Transient,
+            Self::Database(_) | Self::Poisoned | Self::Recorded => ErrorKind::Internal,
+            Self::File(_) | Self::TooNew { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::Busy | Self::Unwritten(_) => ErrorKind::Transient,
             Self::Corrupt(_) => ErrorKind::Corrupt,
             Self::UnknownMailbox => ErrorKind::NotFound,
+            Self::Cursor => ErrorKind::Invalid,
         }
     }
 }

@@ -27,12 +27,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Invariants: every table has the tenant in its primary key and every call names it; the ledger does not know about
-//! mail formats, models or vector stores (a thread entry is bytes to it); errors carry no text of a message.
+//! What language models were sent and what they used is kept beside it, in a second file, by [`UsageJournal`].
+//!
+//! Invariants: every table has the tenant in its primary key or an index of its own, and every call names it, except two of
+//! [`UsageJournal`] that go over all tenants: the sums that budgets go on from, and the retention; the ledger does not know
+//! about mail formats, models or vector stores (a thread entry is bytes to it); errors carry no text of a message.
 //!
 //! Modules in reading order: `schema` (the tables and why), `ledger` (the file, its connections, the ingest lock),
 //! `reading`, `threading`, `indexing` (the three phases of an ingest), `query` (what others read), `erase`, `journal`
-//! (runs and suggestions), `content` (how a message is kept), `error`.
+//! (runs and suggestions), `content` (how a message is kept), `usage` (a second file: what language models were sent and
+//! used), `error`.
 
 mod content;
 mod erase;
@@ -44,6 +48,7 @@ mod query;
 mod reading;
 mod schema;
 mod threading;
+mod usage;
 
 pub use erase::Erased;
 pub use error::LedgerError;
@@ -53,3 +58,7 @@ pub use ledger::{IngestLock, Ledger};
 pub use query::{MailboxStatus, Totals};
 pub use reading::{ItemOutcome, ItemRecord, MailboxRecord, ReadCounts, ReadState, Vanished};
 pub use threading::{MessageFacts, PairRow, ThreadRow};
+pub use usage::{
+    Audit, AuditQuery, AuditRecord, DeletedUsage, JournalHealth, Step, UsageJournal, UsageOptions, UsageQuery,
+    UsageReport, UsageSum,
+};

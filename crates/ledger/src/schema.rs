@@ -134,15 +134,20 @@ CREATE TABLE suggestion (
 ) STRICT;
 ";
 
-/// Brings the file to the newest version, one transaction per version.
+/// Brings the ledger's file to the newest version.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
-    let known = MIGRATIONS.len() as i64;
+    apply(connection, MIGRATIONS)
+}
+
+/// Brings a file from the version that it has to the last of `migrations`, all in one transaction.
+pub(crate) fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), LedgerError> {
+    let known = migrations.len() as i64;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
         return Err(LedgerError::TooNew { found, known });
     }
-    for statements in MIGRATIONS.iter().skip(found.max(0) as usize) {
+    for statements in migrations.iter().skip(found.max(0) as usize) {
         transaction.execute_batch(statements)?;
     }
     transaction.pragma_update(None, "user_version", known)?;
