@@ -1,0 +1,178 @@
+//! What an answer consists of, <https://platform.openai.com/docs/api-reference/chat/streaming>.
+//!
+//! Only what is used is read, and everything may be missing or null: no two servers send the same.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use rejoinder_domain::{SeamError, ToolCallPart};
+
+use crate::answer::{Ended, Reader, Writer};
+use crate::failure::{Broken, of_event};
+
+/// An event in a frame of ours: what the provider said cannot be taken for what we say about it.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Framed {
+    /// A chunk, or a whole answer.
+    Chunk(Box<Chunk>),
+    /// There will be no more that is one.
+    Broken(Broken),
+    /// The provider said that it is done.
+    Done,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Chunk {
+    choices: Option<Vec<Choice>>,
+    usage: Option<Usage>,
+    error: Option<Value>,
+    /// `error` where an old vLLM fails.
+    object: Option<Value>,
+    message: Option<Value>,
+    code: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    index: Option<u64>,
+    #[serde(alias = "message")]
+    delta: Option<Delta>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    content: Option<Content>,
+    refusal: Option<String>,
+    tool_calls: Option<Vec<Call>>,
+}
+
+/// A text; or parts, of which some are thoughts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    index: Option<usize>,
+    id: Option<String>,
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: Option<usize>,
+    completion_tokens: Option<usize>,
+    prompt_tokens_details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    cached_tokens: Option<usize>,
+}
+
+/// Puts chunks together.
+#[derive(Default)]
+pub(crate) struct ChunkReader {
+    /// The index of the call whose arguments are the answer.
+    answer_call: Option<usize>,
+}
+
+impl Reader for ChunkReader {
+    type Item = Result<Framed, SeamError>;
+
+    fn take(&mut self, frame: Result<Framed, SeamError>, writer: &mut Writer) -> Result<bool, SeamError> {
+        match frame? {
+            Framed::Chunk(chunk) => self.chunk(*chunk, writer).map(|()| false),
+            Framed::Broken(_) if writer.has_ended() => Ok(true),
+            Framed::Broken(broken) => Err(broken.error(&writer.name)),
+            Framed::Done => Ok(true),
+        }
+    }
+}
+
+impl ChunkReader {
+    fn chunk(&mut self, chunk: Chunk, writer: &mut Writer) -> Result<(), SeamError> {
+        if let Some(error) = chunk.error {
+            return Err(of_event(&writer.name, &error));
+        }
+        if chunk.object == Some(Value::from("error")) {
+            let error = serde_json::json!({"message": chunk.message, "code": chunk.code});
+            return Err(of_event(&writer.name, &error));
+        }
+        if let Some(usage) = chunk.usage {
+            let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
+            if let Some(input) = usage.prompt_tokens {
+                writer.input(input, cached);
+            }
+            if let Some(output) = usage.completion_tokens {
+                writer.output(output);
+            }
+        }
+        // One answer is asked for; a server that sends more is not listened to.
+        let choices = chunk.choices.unwrap_or_default();
+        for choice in choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
+            if let Some(delta) = choice.delta {
+                self.delta(delta, writer)?;
+            }
+            match choice.finish_reason.as_deref() {
+                None | Some("") => {}
+                Some("length") => writer.ended(Ended::Length),
+                Some("tool_calls" | "function_call") => writer.ended(Ended::ToolCalls),
+                Some("content_filter") => writer.ended(Ended::Refused),
+                Some("error" | "abort") => writer.ended(Ended::Failed),
+                Some(_) => writer.ended(Ended::Stop),
+            }
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, delta: Delta, writer: &mut Writer) -> Result<(), SeamError> {
+        if delta.refusal.is_some_and(|refusal| !refusal.is_empty()) {
+            return Err(crate::failure::refused(&writer.name));
+        }
+        match delta.content {
+            None => {}
+            Some(Content::Text(text)) => writer.text(text),
+            Some(Content::Parts(parts)) => {
+                for part in parts.into_iter().filter(|part| part.kind.as_deref().is_none_or(|kind| kind == "text")) {
+                    writer.text(part.text.unwrap_or_default());
+                }
+            }
+        }
+        for (position, call) in delta.tool_calls.unwrap_or_default().into_iter().enumerate() {
+            // A whole answer does not number its calls.
+            let index = call.index.unwrap_or(position);
+            let (name, arguments) = call.function.map_or((None, None), |function| (function.name, function.arguments));
+            let name = name.filter(|name| !name.is_empty());
+            let arguments = arguments.unwrap_or_default();
+            if writer.is_answer_tool(name.as_deref()) {
+                self.answer_call = Some(index);
+            }
+            if self.answer_call == Some(index) {
+                writer.answer_text(arguments);
+            } else {
+                let id = call.id.filter(|id| !id.is_empty());
+                writer.call(ToolCallPart { index, id, name, arguments })?;
+            }
+        }
+        Ok(())
+    }
+}
