@@ -25,7 +25,7 @@
 //! a network connection. It does not know about HTTP.
 //!
 //! Modules in reading order: [`config`], `rejoinder` (the object), `engine` (which embedder runs), `language` (which
-//! language model runs), `adapters` (what the
+//! language model runs), `generate` (what a caller asks of the models by itself), `adapters` (what the
 //! application asks for, answered by ledger and mail crate), [`mod@inspect`], [`error`].
 
 pub mod config;
@@ -34,19 +34,23 @@ pub mod inspect;
 
 mod adapters;
 mod engine;
+mod generate;
 mod language;
 mod rejoinder;
 
 pub use crate::config::{Config, Engine, LanguageConfig, ModelsConfig, OwnershipConfig};
 pub use crate::engine::model_store;
 pub use crate::error::Error;
+pub use crate::generate::{Embeddings, ModelInfo, ModelKind};
 pub use crate::inspect::{Inspection, inspect};
 pub use crate::rejoinder::{Extracted, Rejoinder, Status, Suggested, ThreadedMessage};
 
 pub use rejoinder_assist as assist;
 pub use rejoinder_domain::{
-    Attachment, Direction, ErrorKind, Filter, ItemKind, MailboxId, Message, MessageId, SegmentKind, Skipped, TenantId,
-    ThreadId,
+    Attachment, AttemptOutcome, CallContext, ChatMessage, ChatRole, Cost, Direction, Egress, ErrorKind, Filter,
+    FinishReason, GenerateEvent, GenerateRequest, GenerateStream, Generated, ItemKind, MailboxId, Message, MessageId,
+    ModelAttempt, OutputFormat, Priority, Purpose, Role, Sampling, SeamError, SegmentKind, Skipped, TenantId, ThreadId,
+    TokenUsage, Tool, ToolCall, ToolCallPart, ToolChoice,
 };
 pub use rejoinder_ledger::{MailboxStatus, Totals};
 pub use rejoinder_models as models;

@@ -23,15 +23,15 @@ use crate::language::{self, LoadedLanguageModel};
 /// Mail in, suggested replies with citations out. Cheap to clone; all clones are the same object.
 #[derive(Clone)]
 pub struct Rejoinder {
-    parts: Arc<Parts>,
+    pub(crate) parts: Arc<Parts>,
 }
 
-struct Parts {
-    config: Config,
+pub(crate) struct Parts {
+    pub(crate) config: Config,
     ledger: Arc<Ledger>,
     lance: Arc<LanceStore>,
-    embedder: LoadedEmbedder,
-    language: LoadedLanguageModel,
+    pub(crate) embedder: LoadedEmbedder,
+    pub(crate) language: LoadedLanguageModel,
     pipeline: Pipeline,
     assist: Assist,
 }
@@ -122,6 +122,7 @@ impl Rejoinder {
             timer: Some(Arc::new(RuntimeTimer) as Arc<dyn Timer>),
             messages,
             cleaner,
+            index_version: pipeline.index_version(),
             config: config.assist.clone(),
         });
         Ok(Self { parts: Arc::new(Parts { config, ledger, lance, embedder, language, pipeline, assist }) })

@@ -1,0 +1,134 @@
+//! What a caller asks of the models by itself: an answer, vectors, and which models there are.
+
+use std::sync::Arc;
+
+use rejoinder_domain::{
+    Embedder, ErrorKind, GenerateRequest, GenerateStream, LanguageModel, Role, SeamError, TenantId,
+};
+
+use crate::engine::LoadedEmbedder;
+use crate::language::LoadedLanguageModel;
+use crate::{Error, Rejoinder};
+
+/// Texts that are embedded before a caller who has gone away is noticed.
+const TEXTS_AT_ONCE: usize = 32;
+/// Tokens that an embedding model adds to every text: one before it, one after it.
+const SPECIAL_TOKENS: usize = 2;
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModelKind {
+    /// It writes answers.
+    Chat,
+    /// It makes vectors.
+    Embedding,
+}
+
+impl ModelKind {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embedding => "embedding",
+        }
+    }
+}
+
+/// A model that can be asked for by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The model's name.
+    pub id: String,
+    /// What it is for.
+    pub kind: ModelKind,
+    /// Who runs it: `local`, or the name of a remote target. It can be asked for instead of the model.
+    pub provider: String,
+    /// Tokens of prompt and answer together, or of a text to embed, at most.
+    pub context_tokens: usize,
+}
+
+/// Vectors of texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// One L2-normalised vector for each text, in order.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of all texts together.
+    pub tokens: usize,
+    /// The model's name.
+    pub model: String,
+}
+
+impl Rejoinder {
+    /// Begins an answer for `tenant`. Dropping the stream stops the work. [`ErrorKind::Unavailable`] where no language
+    /// model runs, [`ErrorKind::NotFound`] where the one that is wanted is not there.
+    pub async fn generate(&self, tenant: &TenantId, mut request: GenerateRequest) -> Result<GenerateStream, Error> {
+        request.tenant = tenant.clone();
+        let Some(model) = self.parts.language.model() else {
+            return Err(SeamError::new(ErrorKind::Unavailable, "no language model runs").into());
+        };
+        if let Some(wanted) = &request.context.wanted
+            && wanted != model.model()
+            && wanted != model.provider()
+        {
+            return Err(SeamError::new(ErrorKind::NotFound, "there is no model of this name").into());
+        }
+        Ok(model.generate(request).await?)
+    }
+
+    /// The vectors of `texts`. [`ErrorKind::Unavailable`] where no embedding model runs, [`ErrorKind::ContextTooLong`]
+    /// where a text is longer than it takes: nothing is ever cut. Dropping the future stops the work after a few texts.
+    pub async fn embed(&self, _tenant: &TenantId, texts: Vec<String>, role: Role) -> Result<Embeddings, Error> {
+        let LoadedEmbedder::Ready(embedder) = &self.parts.embedder else {
+            return Err(SeamError::new(ErrorKind::Unavailable, "no embedding model runs").into());
+        };
+        let texts = Arc::new(texts);
+        let (counter, counted) = (Arc::clone(embedder), Arc::clone(&texts));
+        let counting = tokio::task::spawn_blocking(move || count_tokens(counter.as_ref(), &counted));
+        let tokens = counting.await.map_err(Error::Worker)??;
+        let mut vectors = Vec::with_capacity(texts.len());
+        for start in (0..texts.len()).step_by(TEXTS_AT_ONCE) {
+            let (embedder, texts) = (Arc::clone(embedder), Arc::clone(&texts));
+            let batch = tokio::task::spawn_blocking(move || {
+                let batch: Vec<&str> = texts.iter().skip(start).take(TEXTS_AT_ONCE).map(String::as_str).collect();
+                embedder.embed(&batch, role)
+            });
+            vectors.extend(batch.await.map_err(Error::Worker)??);
+        }
+        Ok(Embeddings { vectors, tokens, model: self.parts.config.models.embedder.clone() })
+    }
+
+    /// The models that can be asked for now.
+    pub fn models(&self) -> Vec<ModelInfo> {
+        let chat = match &self.parts.language {
+            LoadedLanguageModel::Ready(model, _) => Some(ModelInfo {
+                id: model.model().to_owned(),
+                kind: ModelKind::Chat,
+                provider: model.provider().to_owned(),
+                context_tokens: model.context_tokens(),
+            }),
+            LoadedLanguageModel::Off | LoadedLanguageModel::Missing(_) => None,
+        };
+        let embedding = self.parts.embedder.embedder().map(|embedder| ModelInfo {
+            id: self.parts.config.models.embedder.clone(),
+            kind: ModelKind::Embedding,
+            provider: "local".to_owned(),
+            context_tokens: embedder.max_tokens(),
+        });
+        chat.into_iter().chain(embedding).collect()
+    }
+}
+
+/// Tokens of all texts together; [`ErrorKind::ContextTooLong`] where one would be cut.
+fn count_tokens(embedder: &dyn Embedder, texts: &[String]) -> Result<usize, SeamError> {
+    let most = embedder.max_tokens().saturating_sub(SPECIAL_TOKENS);
+    let mut sum = 0;
+    for (place, text) in texts.iter().enumerate() {
+        let tokens = embedder.token_spans(text)?.len();
+        if tokens > most {
+            let message = format!("text {place} has {tokens} tokens; the embedding model takes {most}");
+            return Err(SeamError::new(ErrorKind::ContextTooLong, message));
+        }
+        sum += tokens;
+    }
+    Ok(sum)
+}
