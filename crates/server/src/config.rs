@@ -1,6 +1,7 @@
 //! The `[server]` section.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -16,8 +17,36 @@ pub struct ServerConfig {
     pub max_concurrent_requests: usize,
     /// Longest time for one request, seconds.
     pub request_timeout_seconds: u64,
+    /// A streamed answer says that it lives whenever nothing came for this time, seconds.
+    pub heartbeat_seconds: u64,
     /// Longest time that requests in flight get to finish at shutdown, seconds.
     pub shutdown_grace_seconds: u64,
+    /// The OpenAI-shaped routes.
+    pub openai: OpenAiConfig,
+}
+
+/// Defaults and limits of the OpenAI-shaped routes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAiConfig {
+    /// Tokens of an answer at most, where the request does not say.
+    pub max_tokens: usize,
+    /// Temperature where the request does not say; 1 is what the API's clients expect, 0 gives the same answer again.
+    pub temperature: f32,
+    /// Messages of a chat at most.
+    pub messages: usize,
+    /// Tools of a chat at most.
+    pub tools: usize,
+    /// Bytes of a schema of `response_format` at most, as compact JSON.
+    pub schema_bytes: usize,
+    /// Texts to embed at most.
+    pub inputs: usize,
+}
+
+impl Default for OpenAiConfig {
+    fn default() -> Self {
+        Self { max_tokens: 1024, temperature: 1.0, messages: 1024, tools: 128, schema_bytes: 65_536, inputs: 2048 }
+    }
 }
 
 impl Default for ServerConfig {
@@ -27,12 +56,19 @@ impl Default for ServerConfig {
             max_body_bytes: 4 << 20,
             max_concurrent_requests: 64,
             request_timeout_seconds: 120,
+            heartbeat_seconds: 15,
             shutdown_grace_seconds: 20,
+            openai: OpenAiConfig::default(),
         }
     }
 }
 
 impl ServerConfig {
+    /// Time between two signs of life of a streamed answer.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_seconds)
+    }
+
     /// Checks what serde cannot; the error is a sentence that says what to change.
     pub fn validate(&self) -> Result<(), String> {
         if !self.listen.ip().is_loopback() {
@@ -42,10 +78,20 @@ impl ServerConfig {
                 self.listen
             ));
         }
+        if !(0.0..=2.0).contains(&self.openai.temperature) {
+            return Err("openai.temperature must be 0 to 2".to_owned());
+        }
+        let seconds = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let positive = [
             ("max_body_bytes", self.max_body_bytes),
             ("max_concurrent_requests", self.max_concurrent_requests),
-            ("request_timeout_seconds", usize::try_from(self.request_timeout_seconds).unwrap_or(usize::MAX)),
+            ("request_timeout_seconds", seconds(self.request_timeout_seconds)),
+            ("heartbeat_seconds", seconds(self.heartbeat_seconds)),
+            ("openai.max_tokens", self.openai.max_tokens),
+            ("openai.messages", self.openai.messages),
+            ("openai.tools", self.openai.tools),
+            ("openai.schema_bytes", self.openai.schema_bytes),
+            ("openai.inputs", self.openai.inputs),
         ];
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => Err(format!("{name} must be at least 1")),

@@ -1,4 +1,5 @@
-//! The HTTP API of Rejoinder: `POST /v1/suggest-reply`, `/v1/extract-attributes`, `/v1/search`, and health.
+//! The HTTP API of Rejoinder: `POST /v1/suggest-reply`, `/v1/extract-attributes`, `/v1/search`,
+//! the OpenAI-shaped routes, and health.
 //!
 //! A handler reads the request, makes one call of the library and converts the answer; nothing is decided here. The wire
 //! types are separate from the library's, so that either can change without the other.
@@ -16,11 +17,11 @@
 //! # }
 //! ```
 //!
-//! Invariants: without credentials it binds to loopback only; every error is an RFC 9457 problem with a stable code and
-//! never internal text; the log holds ids, never bodies.
+//! Invariants: without credentials it binds to loopback only; every error is an RFC 9457 problem (on
+//! the OpenAI-shaped routes one in OpenAI's shape) with a stable code and never internal text; the log holds ids, never bodies.
 //!
 //! Modules in reading order: [`server`], [`config`], [`suggest`], [`extract`], [`search`], `ticket`, `egress`, `health`,
-//! [`problem`], `json`, [`request_id`].
+//! `openai` (the OpenAI-shaped routes), `sse`, [`problem`], `json`, [`request_id`].
 
 pub mod config;
 pub mod extract;
@@ -33,8 +34,10 @@ pub mod suggest;
 mod egress;
 mod health;
 mod json;
+mod openai;
+mod sse;
 mod ticket;
 
-pub use config::ServerConfig;
+pub use config::{OpenAiConfig, ServerConfig};
 pub use problem::{InvalidField, Problem};
 pub use server::{BindError, Server};

@@ -123,6 +123,21 @@ impl Problem {
         )
     }
 
+    /// The stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Seconds after which it may be better.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds
+    }
+
     /// What went wrong, for a person.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -211,7 +226,7 @@ impl IntoResponse for Problem {
 }
 
 /// An error with its causes, for the log. Errors of the library hold no text of a message.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

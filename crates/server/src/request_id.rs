@@ -30,11 +30,16 @@ impl RequestId {
     }
 
     fn fresh() -> Self {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        Self(format!("req_{micros:x}{:08x}{count:x}", std::process::id()))
+        Self(format!("req_{}", unique()))
     }
+}
+
+/// Unique over processes and restarts: time, process and a counter.
+pub(crate) fn unique() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{micros:x}{:08x}{count:x}", std::process::id())
 }
 
 /// Middleware: gives every request its id, every response the header, and a problem its document.

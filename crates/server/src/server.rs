@@ -1,30 +1,36 @@
 //! The server as an object: bind, join, shut down. The same one for the binary, the tests and embedders.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use futures_core::Stream;
+use jiff::Timestamp;
 use rejoinder::Rejoinder;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::ServerConfig;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{extract, health, search, suggest};
+use crate::{extract, health, openai, search, suggest};
 
 /// What every handler sees.
 pub(crate) struct App {
     pub(crate) rejoinder: Rejoinder,
     pub(crate) config: ServerConfig,
-    slots: Semaphore,
+    pub(crate) started: Timestamp,
+    slots: Arc<Semaphore>,
 }
 
 /// A running HTTP server.
@@ -103,8 +109,9 @@ impl Server {
 
 fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
     let body_limit = DefaultBodyLimit::max(config.max_body_bytes);
-    let slots = Semaphore::new(config.max_concurrent_requests);
-    let app = Arc::new(App { rejoinder, config, slots });
+    let slots = Arc::new(Semaphore::new(config.max_concurrent_requests));
+    let app = Arc::new(App { rejoinder, config, started: Timestamp::now(), slots });
+    let openai = openai::routes(&app);
     let work = Router::new()
         .route("/v1/suggest-reply", post(suggest::handle))
         .route("/v1/extract-attributes", post(extract::handle))
@@ -113,6 +120,7 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), limit_work));
     Router::new()
         .merge(work)
+        .merge(openai)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(async || Problem::no_route())
@@ -123,11 +131,11 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
 }
 
 /// Bounds how many requests are worked on at once and how long each may take, and logs each by its id.
-async fn limit_work(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn limit_work(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let request_id = request.extensions().get::<RequestId>().cloned();
     let path = request.uri().path().to_owned();
     let started = std::time::Instant::now();
-    let Ok(_slot) = app.slots.try_acquire() else {
+    let Ok(slot) = Arc::clone(&app.slots).try_acquire_owned() else {
         return Problem::busy().into_response();
     };
     let limit = Duration::from_secs(app.config.request_timeout_seconds);
@@ -142,7 +150,26 @@ async fn limit_work(State(app): State<Arc<App>>, request: Request, next: Next) -
         ms = started.elapsed().as_millis(),
         "request"
     );
-    response
+    let streamed = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+    if streamed {
+        response.map(|body| Body::from_stream(Held { body: body.into_data_stream(), _slot: slot }))
+    } else {
+        response
+    }
+}
+
+/// A streamed answer, which takes a place as long as it is written.
+struct Held {
+    body: BodyDataStream,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Stream for Held {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {
