@@ -1,0 +1,138 @@
+//! Finds personal data: all detectors, their claims settled.
+
+use std::collections::BTreeSet;
+
+use rejoinder_domain::{Address, Span};
+use rejoinder_recognise::bank::{find_cards, find_ibans};
+use rejoinder_recognise::contact::find_emails;
+use rejoinder_recognise::identity::find_identities;
+use serde::Deserialize;
+
+use crate::address::find_addresses;
+use crate::kind::Kind;
+use crate::label::{find_labelled, find_telephones};
+use crate::name::NameBook;
+use crate::placeholder::{Scan, may_begin_byte, scan};
+use crate::raw::{Raw, settle};
+use crate::session::Session;
+use crate::token::tokens;
+use crate::view::View;
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactionOptions {
+    /// The kinds that are replaced; all by default. [`Kind::Literal`] always is.
+    pub kinds: BTreeSet<Kind>,
+}
+
+impl Default for RedactionOptions {
+    fn default() -> Self {
+        Self { kinds: Kind::ALL.into_iter().collect() }
+    }
+}
+
+/// A value in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where.
+    pub span: Span,
+    /// What.
+    pub kind: Kind,
+}
+
+/// Finds personal data. Cheap to copy; made once.
+#[derive(Clone, Debug)]
+pub struct Redactor {
+    kinds: BTreeSet<Kind>,
+}
+
+impl Default for Redactor {
+    fn default() -> Self {
+        Self::new(&RedactionOptions::default())
+    }
+}
+
+impl Redactor {
+    /// Looks for the kinds that the options name.
+    pub fn new(options: &RedactionOptions) -> Self {
+        Self { kinds: options.kinds.clone() }
+    }
+
+    /// Every value of `text`, in order, without overlap. `people` are those whose names are looked for.
+    pub fn find(&self, text: &str, people: &[Address]) -> Vec<Finding> {
+        let values = self.detect(text, &NameBook::new(people));
+        let ends = values.iter().map(|raw| raw.start).chain(std::iter::once(text.len()));
+        let starts = std::iter::once(0).chain(values.iter().map(|raw| raw.end));
+        let literals = starts.zip(ends).flat_map(|(start, end)| literals(text, start, end));
+        let mut found: Vec<Raw> = literals.map(|(start, end)| Raw::new(start, end, Kind::Literal)).collect();
+        found.extend(&values);
+        found.sort_by_key(|raw| raw.start);
+        found
+            .into_iter()
+            .filter_map(|raw| Some(Finding { span: Span::new(raw.start, raw.end)?, kind: raw.kind }))
+            .collect()
+    }
+
+    /// Begins a request in which `people` take part.
+    pub fn session(&self, people: &[Address]) -> Session {
+        Session::new(self.clone(), people)
+    }
+
+    pub(crate) fn looks_for(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// Every value but literals.
+    pub(crate) fn detect(&self, text: &str, book: &NameBook) -> Vec<Raw> {
+        let view = View::new(text);
+        let plain = view.plain();
+        let tokens = tokens(plain);
+        let mut found: Vec<Raw> = Vec::new();
+        let mut add = |span: Span, kind: Kind| found.push(Raw::new(span.start(), span.end(), kind));
+        if plain.contains('@') {
+            find_emails(plain).into_iter().for_each(|span| add(span, Kind::Email));
+        }
+        if plain.bytes().any(|byte| byte.is_ascii_digit()) {
+            find_ibans(plain).into_iter().for_each(|iban| add(iban.span, Kind::Iban));
+            find_cards(plain).into_iter().for_each(|card| add(card.span, Kind::Card));
+            let identities = find_identities(plain).into_iter().filter(|identity| identity.certain);
+            identities.for_each(|identity| add(identity.span, Kind::NationalId));
+            found.extend(find_labelled(plain, &tokens));
+            found.extend(find_telephones(plain, &tokens));
+        }
+        found.extend(find_addresses(plain, &tokens));
+        let name = |name: crate::name::NameFound| Raw {
+            name: Some((name.person, name.form)),
+            ..Raw::new(name.start, name.end, Kind::Person)
+        };
+        found.extend(book.find(&tokens).into_iter().map(name));
+        found.retain(|raw| self.kinds.contains(&raw.kind));
+        let mut settled = settle(found);
+        for raw in &mut settled {
+            (raw.start, raw.end) = view.locate(raw.start, raw.end);
+        }
+        // Two stretches of the plain form can share a character of the text, where one stands for several.
+        settle(settled)
+    }
+}
+
+/// What looks like a placeholder between two places of a text.
+pub(crate) fn literals(text: &str, start: usize, end: usize) -> Vec<(usize, usize)> {
+    let gap = text.get(start..end).unwrap_or_default();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(skip) = gap.get(at..).and_then(|rest| rest.bytes().position(may_begin_byte)) {
+        at += skip;
+        let Some(rest) = gap.get(at..) else { break };
+        let before = gap.get(..at).and_then(|before| before.chars().next_back());
+        match scan(rest, before, true) {
+            Scan::Found { length, .. } => {
+                found.push((start + at, start + at + length));
+                at += length;
+            }
+            Scan::Nothing | Scan::More => at += rest.chars().next().map_or(1, char::len_utf8),
+        }
+    }
+    found
+}
