@@ -30,7 +30,7 @@ pub(crate) enum Ended {
     Length,
     ToolCalls,
     Refused,
-    /// It broke off inside the provider.
+    /// For a reason that does not say that it is complete.
     Failed,
 }
 

@@ -57,6 +57,9 @@
 //! Usage is the provider's own. Where it reports none, and where we left at a stop text, it is an estimate, as
 //! `count_tokens` always is: by words and scripts, in one pass, and rather too high than too low.
 //!
+//! What a model thinks is no part of its answer: fields and blocks of reasoning are passed over, and so is a text between
+//! `<think>` and `</think>` that an OpenAI-compatible answer begins with.
+//!
 //! Invariants: nothing leaves the machine but what the tests of requests list, once, to the configured URL: no redirect
 //! is followed and no proxy of the environment is used, since where prompts go is a policy. Every stream ends with `Done`
 //! or an error; dropping it, or the call before it, closes the connection at once. One response is bounded in bytes. Keys
@@ -65,10 +68,12 @@
 //!
 //! Modules in reading order: `options`, `endpoint`, `request`, `schema`, `openai` (`guard`: what `async-openai` may
 //! see), `anthropic`, `events` and `sse` (from bytes to events), `answer` (from events to an answer), `stops`,
-//! `estimate`, `failure`, `retry_after`.
+//! `thoughts`, `estimate`, `failure`, `retry_after`.
 
 mod answer;
 mod anthropic;
+#[cfg(test)]
+mod cut;
 mod endpoint;
 mod estimate;
 mod events;
@@ -80,6 +85,7 @@ mod retry_after;
 mod schema;
 mod sse;
 mod stops;
+mod thoughts;
 
 pub use anthropic::Anthropic;
 pub use openai::OpenAiCompatible;

@@ -45,6 +45,7 @@ pub(crate) struct Played {
     pieces: VecDeque<Piece>,
     wait: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
+    flushed: bool,
     ending: Ending,
     outcome: &'static str,
     output: Option<usize>,
@@ -58,6 +59,7 @@ impl Played {
             pieces: delivery.pieces.into(),
             wait: delivery.chunk_delay,
             sleep: None,
+            flushed: false,
             ending: delivery.ending,
             outcome: delivery.outcome,
             output: delivery.output,
@@ -101,6 +103,11 @@ impl Body for Played {
                 self.all_was_delivered();
             }
             return Poll::Ready(Some(Ok(Frame::data(piece.bytes))));
+        }
+        // An error drops what is still in the server's buffer. Whoever waits once lets it be sent before.
+        if matches!(self.ending, Ending::Cut) && !std::mem::replace(&mut self.flushed, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         match &self.ending {
             Ending::Clean => Poll::Ready(None),

@@ -196,8 +196,8 @@ fn stop(reason: Option<&str>, writer: &mut Writer) {
         Some("max_tokens" | "model_context_window_exceeded") => writer.ended(Ended::Length),
         Some("tool_use") => writer.ended(Ended::ToolCalls),
         Some("refusal") => writer.ended(Ended::Refused),
-        // Only tools that run at the provider pause an answer, and none is asked for.
-        Some("pause_turn") => writer.ended(Ended::Failed),
-        Some(_) => writer.ended(Ended::Stop),
+        Some("end_turn" | "stop_sequence") => writer.ended(Ended::Stop),
+        // `pause_turn`, which only tools bring about that run at the provider, and whatever is invented.
+        Some(_) => writer.ended(Ended::Failed),
     }
 }

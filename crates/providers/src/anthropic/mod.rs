@@ -1,6 +1,6 @@
 //! Anthropic's Messages API.
 
-mod event;
+pub(crate) mod event;
 mod request;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use rejoinder_domain::{SeamError, ToolCallPart};
 
 use crate::answer::{Ended, Reader, Writer};
 use crate::failure::{Broken, of_event};
+use crate::thoughts::Thoughts;
 
 /// An event in a frame of ours: what the provider said cannot be taken for what we say about it.
 #[derive(Deserialize)]
@@ -16,7 +17,9 @@ use crate::failure::{Broken, of_event};
 pub(crate) enum Framed {
     /// A chunk, or a whole answer.
     Chunk(Box<Chunk>),
-    /// There will be no more that is one.
+    /// An event that says of itself that it is an error.
+    Error(Value),
+    /// There will be no more that is a chunk.
     Broken(Broken),
     /// The provider said that it is done.
     Done,
@@ -93,6 +96,7 @@ struct Details {
 pub(crate) struct ChunkReader {
     /// The index of the call whose arguments are the answer.
     answer_call: Option<usize>,
+    thoughts: Thoughts,
 }
 
 impl Reader for ChunkReader {
@@ -101,6 +105,7 @@ impl Reader for ChunkReader {
     fn take(&mut self, frame: Result<Framed, SeamError>, writer: &mut Writer) -> Result<bool, SeamError> {
         match frame? {
             Framed::Chunk(chunk) => self.chunk(*chunk, writer).map(|()| false),
+            Framed::Error(error) => Err(of_event(&writer.name, &error)),
             Framed::Broken(_) if writer.has_ended() => Ok(true),
             Framed::Broken(broken) => Err(broken.error(&writer.name)),
             Framed::Done => Ok(true),
@@ -132,13 +137,17 @@ impl ChunkReader {
             if let Some(delta) = choice.delta {
                 self.delta(delta, writer)?;
             }
+            if choice.finish_reason.is_some() {
+                writer.text(self.thoughts.finish());
+            }
             match choice.finish_reason.as_deref() {
                 None | Some("") => {}
-                Some("length") => writer.ended(Ended::Length),
+                Some("stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence") => writer.ended(Ended::Stop),
+                Some("length" | "max_tokens" | "model_length") => writer.ended(Ended::Length),
                 Some("tool_calls" | "function_call") => writer.ended(Ended::ToolCalls),
                 Some("content_filter") => writer.ended(Ended::Refused),
-                Some("error" | "abort") => writer.ended(Ended::Failed),
-                Some(_) => writer.ended(Ended::Stop),
+                // `error`, `abort`, and whatever is invented: nobody knows whether the answer is complete.
+                Some(_) => writer.ended(Ended::Failed),
             }
         }
         Ok(())
@@ -150,10 +159,10 @@ impl ChunkReader {
         }
         match delta.content {
             None => {}
-            Some(Content::Text(text)) => writer.text(text),
+            Some(Content::Text(text)) => writer.text(self.thoughts.push(text)),
             Some(Content::Parts(parts)) => {
                 for part in parts.into_iter().filter(|part| part.kind.as_deref().is_none_or(|kind| kind == "text")) {
-                    writer.text(part.text.unwrap_or_default());
+                    writer.text(self.thoughts.push(part.text.unwrap_or_default()));
                 }
             }
         }

@@ -54,15 +54,21 @@ impl Guard {
         if !response.status().is_success() {
             return Err(failure::of_response(&self.name, response).await);
         }
-        let frames = GuardedFrames { events: Events::new(response, self.max_bytes), over: false };
+        let frames = GuardedFrames::new(Events::new(response, self.max_bytes));
         Ok(http::Response::new(Body::wrap_stream(frames)).into())
     }
 }
 
 /// Events, each checked and put into a frame.
-struct GuardedFrames {
+pub(crate) struct GuardedFrames {
     events: Events,
     over: bool,
+}
+
+impl GuardedFrames {
+    pub(crate) fn new(events: Events) -> Self {
+        Self { events, over: false }
+    }
 }
 
 impl Stream for GuardedFrames {
@@ -103,7 +109,8 @@ fn framed(event: &Event) -> Option<Frame> {
     }
     // A line break within data, which a whole body has, would end the line. It can only stand between JSON's tokens.
     let data = event.data.replace("\r\n", "\n").replace('\r', "\n");
-    let frame = format!("{{\"chunk\":{data}}}");
+    let field = if event.kind == "error" { "error" } else { "chunk" };
+    let frame = format!("{{\"{field}\":{data}}}");
     serde_json::from_str::<Framed>(&frame).ok()?;
     Some(Frame::Next(format!("data: {}\n\n", frame.replace('\n', "\ndata: "))))
 }

@@ -1,7 +1,7 @@
 //! OpenAI's Chat Completions, and everything that imitates them.
 
-mod chunk;
-mod guard;
+pub(crate) mod chunk;
+pub(crate) mod guard;
 mod request;
 
 use std::sync::Arc;

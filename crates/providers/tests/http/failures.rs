@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rejoinder_domain::ErrorKind;
-use rejoinder_scripted_provider::{Answer, Behaviour, Failure, Garbage, RetryAfter, Script, ScriptedProvider, Wording};
+use rejoinder_scripted_provider::{
+    Answer, Behaviour, Failure, Garbage, Mixture, RetryAfter, Script, ScriptedProvider, Wording,
+};
 
 use crate::{ALL, Api, Asked, ask, ask_scripted, request};
 
@@ -96,6 +98,44 @@ async fn failures_that_do_not_pass() {
         }
         assert_eq!(kind_of(asked, Failure::ContentFilter { after: 2 }).await, ErrorKind::Refused);
         assert_eq!(kind_of(asked, Failure::Refusal).await, ErrorKind::Refused, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_a_failure_is_delivered_before_it() {
+    for asked in ALL.into_iter().filter(|asked| asked.streams) {
+        let after = 3;
+        for failure in
+            [Failure::Cut { after }, Failure::NoEnd { after }, Failure::ErrorEvent { after, overloaded: true }]
+        {
+            let behaviour = Behaviour::Fail(failure.clone(), Answer::text(TEXT).in_chunks_of(4));
+            let (came, _provider) = ask_scripted(asked, Script::always(behaviour), request("the prompt")).await;
+            assert_eq!(came.text, TEXT[..12], "{asked:?} {failure:?}");
+            assert!(came.error.is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_answer_is_cut_silently() {
+    for asked in ALL {
+        let mut mixture = Mixture::new(4, 0.7, Answer::text(TEXT).in_chunks_of(4));
+        // Whoever waits for those needs a time-out, which is a router's.
+        mixture.kinds.retain(|kind| !matches!(kind, Failure::Stall { .. } | Failure::Hang));
+        let provider = ScriptedProvider::start(Script::mixture(mixture)).await.unwrap();
+        let model = asked.model(asked.options(&provider.base_url()));
+        let mut whole = 0;
+        for _ in 0..200 {
+            let came = ask(model.as_ref(), request("the prompt")).await;
+            if came.done.is_some() {
+                assert_eq!(came.text, TEXT, "{asked:?}");
+                whole += 1;
+            }
+        }
+        provider.idle().await;
+        let billed = provider.billed();
+        assert_eq!(whole, billed["answered"].requests + billed["slow"].requests, "{asked:?} {billed:?}");
+        assert_eq!(billed.values().map(|billed| billed.requests).sum::<usize>(), 200);
     }
 }
 
