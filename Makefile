@@ -13,7 +13,7 @@ SMOLLM2 = $(or $(REJOINDER_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/rejoin
 help:
 	@echo "make demo    build, ingest the sample mailbox, ask for a reply and for attributes"
 	@echo "make test    all tests"
-	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|calibration|ingest|suggest|language for one)"
+	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|calibration|ingest|suggest|language|router for one)"
 	@echo "make bench-grammar   what masks cost, on the schemas of JSONSchemaBench"
 	@echo "make lint    formatting, clippy, docs"
 
@@ -45,8 +45,9 @@ lint: setup
 # Built like everything else, from the whole workspace, so that only what the extra feature changes is built anew.
 bench: models
 	$(BUILD) --features rejoinder-bench/fastembed
-	$(if $(filter language,$(BENCH)),,$(TARGET_DIR)/debug/rejoinder-bench $(or $(BENCH),all))
+	$(if $(filter language router,$(BENCH)),,$(TARGET_DIR)/debug/rejoinder-bench $(or $(BENCH),all))
 	$(if $(filter language all,$(or $(BENCH),all)),$(TARGET_DIR)/debug/rejoinder-bench-language)
+	$(if $(filter router all,$(or $(BENCH),all)),$(TARGET_DIR)/debug/rejoinder-bench-router)
 
 # Compiled alone: nothing here depends on the store. The corpus is that of REJOINDER_CORPUS; EVERY=1 takes every schema.
 SCHEMAS = $(or $(REJOINDER_BENCH_DIR),/tmp/rejoinder-bench)/json-schema
