@@ -140,3 +140,58 @@ impl Draw {
         ((self.0 >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_times_that_occurred() {
+        let times: Vec<Duration> = (1..=100).rev().map(Duration::from_micros).collect();
+        let sample = Sample { times, ..Sample::default() };
+        let quantiles = [0.0, 0.005, 0.5, 0.99, 1.0].map(|share| sample.quantile(share).round() as u64);
+        assert_eq!(quantiles, [1, 1, 50, 99, 100]);
+        assert!(Sample::default().quantile(0.5).is_nan());
+    }
+
+    #[test]
+    fn draws_are_spread_as_times_between_random_events_are() {
+        let mut draw = Draw(7);
+        let draws: Vec<f64> = (0..10_000).map(|_| draw.next()).collect();
+        assert!(draws.iter().all(|draw| *draw > 0.0 && *draw <= 1.0));
+        let mean = draws.iter().map(|draw| -draw.ln()).sum::<f64>() / draws.len() as f64;
+        assert!((mean - 1.0).abs() < 0.03, "{mean}");
+    }
+
+    /// Answers the first question late and all others at once.
+    struct SlowToBegin(AtomicU64);
+
+    #[async_trait]
+    impl Way for SlowToBegin {
+        fn name(&self) -> &'static str {
+            "slow to begin"
+        }
+
+        fn process(&self) -> Process {
+            Process(None)
+        }
+
+        async fn ask(&self, _: Question) -> anyhow::Result<()> {
+            if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+                // The only thread of the runtime: everything that is due meanwhile has to wait.
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn at_a_fixed_rate_the_time_counts_from_when_a_request_was_due() {
+        let way: Arc<dyn Way> = Arc::new(SlowToBegin(AtomicU64::new(0)));
+        let sample = open(&way, 200.0, Duration::from_millis(300)).await.unwrap();
+        let waited = sample.times.iter().filter(|time| **time > Duration::from_millis(20)).count();
+        assert!(waited > 10, "only {waited} of {} waited for the one that blocked them", sample.times.len());
+        let way: Arc<dyn Way> = Arc::new(SlowToBegin(AtomicU64::new(1)));
+        assert_eq!(closed(&way, 7, 100).await.unwrap().times.len(), 100);
+    }
+}
