@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::failure::Wording;
-use crate::turn::{Piece, Stop, Turn, parts};
+use crate::turn::{MARKED, Piece, Stop, Turn, chunks, parts};
 
 /// The events of a streamed answer.
 pub(crate) fn stream(turn: &Turn) -> Vec<Piece> {
@@ -28,9 +28,8 @@ pub(crate) fn stream(turn: &Turn) -> Vec<Piece> {
     }
     if !turn.text.is_empty() || turn.calls.is_empty() {
         pieces.push(start(index, &json!({"type": "text", "text": ""})));
-        for part in parts(&turn.text, turn.chunk_chars) {
-            pieces.push(Piece::chunk(delta(index, &json!({"type": "text_delta", "text": part})), &part));
-        }
+        let event = delta(index, &json!({"type": "text_delta", "text": MARKED}));
+        chunks(&parts(&turn.text, turn.chunk_chars), &event, &mut pieces);
         pieces.push(end(index));
         index += 1;
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::failure::Wording;
-use crate::turn::{Piece, Stop, Turn, parts};
+use crate::turn::{MARKED, Piece, Stop, Turn, chunks, parts};
 
 /// The events of a streamed answer.
 pub(crate) fn stream(turn: &Turn, wants_usage: bool) -> Vec<Piece> {
@@ -12,9 +12,7 @@ pub(crate) fn stream(turn: &Turn, wants_usage: bool) -> Vec<Piece> {
         pieces.push(Piece::frame(event(turn, &json!({"reasoning_content": part}), None)));
     }
     let field = if turn.stop == Stop::Refused { "refusal" } else { "content" };
-    for part in parts(&turn.text, turn.chunk_chars) {
-        pieces.push(Piece::chunk(event(turn, &json!({ field: part }), None), &part));
-    }
+    chunks(&parts(&turn.text, turn.chunk_chars), &event(turn, &json!({ field: MARKED }), None), &mut pieces);
     for (index, call) in turn.calls.iter().enumerate() {
         let head = json!({"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}});
         pieces.push(Piece::frame(event(turn, &json!({"tool_calls": [head]}), None)));

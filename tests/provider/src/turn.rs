@@ -103,3 +103,17 @@ pub(crate) fn parts(text: &str, chars: usize) -> Vec<String> {
     let all: Vec<char> = text.chars().collect();
     all.chunks(chars.max(1)).map(|part| part.iter().collect()).collect()
 }
+
+/// The chunks of a text: `event` is written once around a mark, and every part takes the mark's place.
+pub(crate) fn chunks(parts: &[String], event: &str, pieces: &mut Vec<Piece>) {
+    let (before, after) = event.split_once(MARK).unwrap_or((event, ""));
+    pieces.extend(parts.iter().map(|part| {
+        let text = Value::from(part.as_str());
+        Piece::chunk(format!("{before}{text}{after}"), part)
+    }));
+}
+
+/// Stands for a text in an event, with its quotation marks.
+const MARK: &str = "\"(a part)\"";
+/// The same as a value.
+pub(crate) const MARKED: &str = "(a part)";
