@@ -108,6 +108,34 @@ fn whole_streams() {
     assert_eq!((done.usage.input, done.usage.cached_input, done.usage.output), (7, 4, 9));
 }
 
+#[test]
+fn calls_are_told_apart_however_they_are_numbered() {
+    let call = |call: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n");
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let begin = |index: &str, id: &str| {
+        call(&format!("{{{index}\"id\":\"{id}\",\"function\":{{\"name\":\"f\",\"arguments\":\"\"}}}}"))
+    };
+    let more = |index: &str, text: &str| call(&format!("{{{index}\"function\":{{\"arguments\":\"{text}\"}}}}"));
+    for (first, second) in
+        [("\"index\":0,", "\"index\":1,"), ("\"index\":3,", "\"index\":7,"), ("\"index\":0,", "\"index\":0,"), ("", "")]
+    {
+        let stream =
+            [begin(first, "a"), more(first, "1"), begin(second, "b"), more(second, "2"), end.to_owned()].concat();
+        let mut calls = [(String::new(), String::new()), (String::new(), String::new())];
+        for event in run(stream.as_bytes(), &[], true) {
+            match event.unwrap() {
+                GenerateEvent::ToolCall(part) => {
+                    calls[part.index].0.push_str(&part.id.unwrap_or_default());
+                    calls[part.index].1.push_str(&part.arguments);
+                }
+                GenerateEvent::Done(done) => assert_eq!(done.finish, rejoinder_domain::FinishReason::ToolCalls),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(calls, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())], "{first} {second}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_cut_gives_the_same_answer(cuts in prop::collection::vec(0_usize..2000, 0..40), is_openai: bool) {

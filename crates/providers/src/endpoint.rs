@@ -88,7 +88,9 @@ fn client(options: &RemoteOptions, secure: bool) -> Result<Client, SeamError> {
         builder = builder.proxy(proxy);
     }
     // A machine that only talks to its own model servers may have no root certificates at all.
-    builder = if secure { builder.https_only(true) } else { builder.tls_certs_only([]) };
+    let needs_roots = secure || options.proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https"));
+    builder = if needs_roots { builder } else { builder.tls_certs_only([]) };
+    builder = builder.https_only(secure);
     builder.build().map_err(|error| {
         SeamError::new(ErrorKind::Unavailable, format!("no HTTP client for the target {}", options.name))
             .caused_by(error.without_url())

@@ -94,8 +94,8 @@ struct Details {
 /// Puts chunks together.
 #[derive(Default)]
 pub(crate) struct ChunkReader {
-    /// The index of the call whose arguments are the answer.
-    answer_call: Option<usize>,
+    /// The calls in the order in which they began: the server's index, the id, and whether it is the answer.
+    calls: Vec<(usize, Option<String>, bool)>,
     thoughts: Thoughts,
 }
 
@@ -167,21 +167,34 @@ impl ChunkReader {
             }
         }
         for (position, call) in delta.tool_calls.unwrap_or_default().into_iter().enumerate() {
-            // A whole answer does not number its calls.
-            let index = call.index.unwrap_or(position);
-            let (name, arguments) = call.function.map_or((None, None), |function| (function.name, function.arguments));
-            let name = name.filter(|name| !name.is_empty());
-            let arguments = arguments.unwrap_or_default();
-            if writer.is_answer_tool(name.as_deref()) {
-                self.answer_call = Some(index);
-            }
-            if self.answer_call == Some(index) {
-                writer.answer_text(arguments);
-            } else {
-                let id = call.id.filter(|id| !id.is_empty());
-                writer.call(ToolCallPart { index, id, name, arguments })?;
-            }
+            self.call(position, call, writer)?;
         }
         Ok(())
+    }
+
+    fn call(&mut self, position: usize, call: Call, writer: &mut Writer) -> Result<(), SeamError> {
+        // A whole answer does not number its calls.
+        let theirs = call.index.unwrap_or(position);
+        let (name, arguments) = call.function.map_or((None, None), |function| (function.name, function.arguments));
+        let name = name.filter(|name| !name.is_empty());
+        let arguments = arguments.unwrap_or_default();
+        let id = call.id.filter(|id| !id.is_empty());
+        // Some servers give every call the same number, and tell them apart by their ids.
+        let known = self
+            .calls
+            .iter()
+            .rposition(|(index, known, _)| *index == theirs && (id.is_none() || known.is_none() || *known == id));
+        let index = known.unwrap_or(self.calls.len());
+        if known.is_none() {
+            let answers = writer.is_answer_tool(name.as_deref());
+            self.calls.push((theirs, id.clone(), answers));
+        }
+        if self.calls.get(index).is_some_and(|(_, _, answers)| *answers) {
+            writer.answer_text(arguments);
+            return Ok(());
+        }
+        let before = self.calls.iter().take(index).filter(|(_, _, answers)| *answers).count();
+        let (id, name) = if known.is_none() { (id, name) } else { (None, None) };
+        writer.call(ToolCallPart { index: index - before, id, name, arguments })
     }
 }

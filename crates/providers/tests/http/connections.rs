@@ -92,3 +92,32 @@ async fn many_at_once() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_proxy_is_used_where_it_was_configured() {
+    for asked in ALL {
+        let proxy = ScriptedProvider::start(Script::always(Answer::echo())).await.unwrap();
+        let mut options = asked.options("http://provider.invalid");
+        options.allow_plain_http = true;
+        options.proxy = Some(proxy.base_url());
+        let came = ask(asked.model(options).as_ref(), request("through the proxy")).await;
+        assert_eq!(came.text, "through the proxy");
+        assert_eq!(proxy.received()[0].header("host"), Some("provider.invalid"));
+    }
+}
+
+/// The environment belongs to the process, so another one runs one of the tests above.
+#[test]
+fn a_proxy_of_the_environment_is_not_used() {
+    let nobody = "http://127.0.0.1:9";
+    let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        tests.env(name, nobody);
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        tests.env_remove(name);
+    }
+    let output = tests.args(["--exact", "answers::text_usage_and_end"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
