@@ -7,10 +7,12 @@ use rejoinder_domain::TenantId;
 use rejoinder_mail::direction::Ownership;
 use rejoinder_models::{Manifest, Task};
 use rejoinder_pipeline::IngestConfig;
+use rejoinder_router::RouterConfig;
 use rejoinder_serving::ServingOptions;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::targets::{LOCAL, TargetConfig};
 
 /// Everything [`crate::Rejoinder::open`] needs.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +35,12 @@ pub struct Config {
     /// Retrieval, drafting and extraction.
     #[serde(default)]
     pub assist: AssistConfig,
+    /// Remote models.
+    #[serde(default)]
+    pub targets: Vec<TargetConfig>,
+    /// Which model answers, and what may leave the machine.
+    #[serde(default)]
+    pub router: RouterConfig,
 }
 
 /// The firm's own domains and addresses. Empty: inferred per mailbox from its Sent folder and its owner.
@@ -59,6 +67,8 @@ pub struct ModelsConfig {
     pub onnx: Option<PathBuf>,
     /// Threads that embed, each on texts of its own; all cores if not set.
     pub workers: Option<usize>,
+    /// Memory for vectors of texts that may be asked for again, bytes; 0 keeps none.
+    pub kept_vector_bytes: u64,
     /// Start without a model whose weights are not there (and say so) instead of failing.
     pub optional: bool,
     /// The language model.
@@ -123,6 +133,7 @@ impl Default for ModelsConfig {
             dir: None,
             onnx: None,
             workers: None,
+            kept_vector_bytes: 32 << 20,
             optional: true,
             language: LanguageConfig::default(),
         }
@@ -139,6 +150,8 @@ impl Config {
             models: ModelsConfig::default(),
             ingest: IngestConfig::default(),
             assist: AssistConfig::default(),
+            targets: Vec::new(),
+            router: RouterConfig::default(),
         }
     }
 
@@ -152,6 +165,7 @@ impl Config {
             known.map_err(|error| invalid(format!("[models] embedder: {error}, or \"none\"")))?;
         }
         self.models.language.validate()?;
+        self.validate_router()?;
         if self.models.workers == Some(0) {
             return Err(invalid("[models] workers must be at least 1, or left out for all cores".to_owned()));
         }
@@ -170,6 +184,18 @@ impl Config {
         Ok(())
     }
 
+    fn validate_router(&self) -> Result<(), Error> {
+        let mut names = vec![LOCAL];
+        for target in &self.targets {
+            target.validate()?;
+            if names.contains(&target.name.as_str()) {
+                return Err(Error::Config(format!("[[targets]] two targets are called {:?}", target.name)));
+            }
+            names.push(&target.name);
+        }
+        self.router.validate(&names).map_err(|problem| Error::Config(format!("[router] {problem}")))
+    }
+
     /// Lower-cased, as the direction of a message is decided.
     pub(crate) fn ownership(&self) -> Ownership {
         let lower = |values: &[String]| values.iter().map(|value| value.to_lowercase()).collect();
@@ -178,6 +204,11 @@ impl Config {
 
     pub(crate) fn ledger_path(&self) -> PathBuf {
         self.data_dir.join("ledger.sqlite")
+    }
+
+    /// Beside the ledger and not in it: an ingest's long transaction must not delay a model's call.
+    pub(crate) fn usage_path(&self) -> PathBuf {
+        self.data_dir.join("usage.sqlite")
     }
 
     pub(crate) fn store_path(&self) -> PathBuf {

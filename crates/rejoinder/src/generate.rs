@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use rejoinder_domain::{
-    Embedder, ErrorKind, GenerateRequest, GenerateStream, LanguageModel, Role, SeamError, TenantId,
+    Egress, Embedder, ErrorKind, GenerateRequest, GenerateStream, LanguageModel as _, Role, SeamError, TenantId,
 };
+use rejoinder_ledger::{Audit, AuditQuery, UsageQuery, UsageReport};
+use rejoinder_router::{BudgetLeft, Router, TargetHealth};
 
 use crate::engine::LoadedEmbedder;
-use crate::language::LoadedLanguageModel;
 use crate::{Error, Rejoinder};
 
 /// Texts that are embedded before a caller who has gone away is noticed.
@@ -63,16 +64,12 @@ impl Rejoinder {
     /// model runs, [`ErrorKind::NotFound`] where the one that is wanted is not there.
     pub async fn generate(&self, tenant: &TenantId, mut request: GenerateRequest) -> Result<GenerateStream, Error> {
         request.tenant = tenant.clone();
-        let Some(model) = self.parts.language.model() else {
-            return Err(SeamError::new(ErrorKind::Unavailable, "no language model runs").into());
+        let Some(router) = &self.parts.routing.router else {
+            return Err(
+                SeamError::new(ErrorKind::Unavailable, "no language model runs and no target is configured").into()
+            );
         };
-        if let Some(wanted) = &request.context.wanted
-            && wanted != model.model()
-            && wanted != model.provider()
-        {
-            return Err(SeamError::new(ErrorKind::NotFound, "there is no model of this name").into());
-        }
-        Ok(model.generate(request).await?)
+        Ok(router.generate(request).await?)
     }
 
     /// The vectors of `texts`. [`ErrorKind::Unavailable`] where no embedding model runs, [`ErrorKind::ContextTooLong`]
@@ -99,22 +96,52 @@ impl Rejoinder {
 
     /// The models that can be asked for now.
     pub fn models(&self) -> Vec<ModelInfo> {
-        let chat = match &self.parts.language {
-            LoadedLanguageModel::Ready(model, _) => Some(ModelInfo {
-                id: model.model().to_owned(),
-                kind: ModelKind::Chat,
-                provider: model.provider().to_owned(),
-                context_tokens: model.context_tokens(),
-            }),
-            LoadedLanguageModel::Off | LoadedLanguageModel::Missing(_) => None,
-        };
+        let chat = self.targets().into_iter().filter(|target| target.context_tokens > 0).map(|target| ModelInfo {
+            id: target.model,
+            kind: ModelKind::Chat,
+            provider: target.name,
+            context_tokens: target.context_tokens,
+        });
         let embedding = self.parts.embedder.embedder().map(|embedder| ModelInfo {
             id: self.parts.config.models.embedder.clone(),
             kind: ModelKind::Embedding,
             provider: "local".to_owned(),
             context_tokens: embedder.max_tokens(),
         });
-        chat.into_iter().chain(embedding).collect()
+        chat.chain(embedding).collect()
+    }
+
+    /// How the targets of the router are, in the order in which they are configured; the model on this machine is `local`.
+    pub fn targets(&self) -> Vec<TargetHealth> {
+        self.parts.routing.router.as_ref().map(Router::health).unwrap_or_default()
+    }
+
+    /// What of the tenant's text may leave the machine.
+    pub fn egress_policy(&self, tenant: &TenantId) -> Egress {
+        self.parts.config.router.policy(tenant)
+    }
+
+    /// What is left of the tenant's budgets.
+    pub fn budgets(&self, tenant: &TenantId) -> Vec<BudgetLeft> {
+        self.parts.routing.router.as_ref().map(|router| router.budgets(tenant)).unwrap_or_default()
+    }
+
+    /// What the tenant's calls of language models used. Blocks for a moment.
+    pub fn usage(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsageReport, Error> {
+        Ok(self.parts.routing.journal.report(tenant, query)?)
+    }
+
+    /// What of the tenant's text left the machine: when, where to, how much, never the text. Blocks for a moment.
+    pub fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Audit, Error> {
+        Ok(self.parts.routing.journal.audit(tenant, query)?)
+    }
+
+    /// Appends what is measured in the text format that Prometheus reads, without the line that ends it.
+    pub fn write_metrics(&self, text: &mut String) -> std::fmt::Result {
+        if let Some(router) = &self.parts.routing.router {
+            router.refresh_metrics();
+        }
+        prometheus_client::encoding::text::encode_registry(text, &self.parts.routing.metrics)
     }
 }
 

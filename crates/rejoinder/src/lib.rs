@@ -22,10 +22,10 @@
 //! ```
 //!
 //! Invariants: this crate is the only wiring; it holds no logic of retrieval, reading or drafting. Nothing it opens makes
-//! a network connection. It does not know about HTTP.
+//! a network connection, and only the targets that are configured are ever asked for one. It does not know about HTTP.
 //!
 //! Modules in reading order: [`config`], `rejoinder` (the object), `engine` (which embedder runs), `language` (which
-//! language model runs), `generate` (what a caller asks of the models by itself), `adapters` (what the
+//! language model runs), `targets` (remote models), `routing` (which model answers), `metrics`, `generate` (what a caller asks of the models by itself), `adapters` (what the
 //! application asks for, answered by ledger and mail crate), [`mod@inspect`], [`error`].
 
 pub mod config;
@@ -36,7 +36,10 @@ mod adapters;
 mod engine;
 mod generate;
 mod language;
+mod metrics;
 mod rejoinder;
+mod routing;
+mod targets;
 
 pub use crate::config::{Config, Engine, LanguageConfig, ModelsConfig, OwnershipConfig};
 pub use crate::engine::model_store;
@@ -44,6 +47,10 @@ pub use crate::error::Error;
 pub use crate::generate::{Embeddings, ModelInfo, ModelKind};
 pub use crate::inspect::{Inspection, inspect};
 pub use crate::rejoinder::{Extracted, Rejoinder, Status, Suggested, ThreadedMessage};
+pub use crate::targets::{
+    Api, CanConfig, KeyHeader, PriceConfig, SamplingConfig, StructuredConfig, TargetConfig, TimeoutsConfig,
+    TokenLimitConfig,
+};
 
 pub use rejoinder_assist as assist;
 pub use rejoinder_domain::{
@@ -52,7 +59,12 @@ pub use rejoinder_domain::{
     ModelAttempt, OutputFormat, Priority, Purpose, Role, Sampling, SeamError, SegmentKind, Skipped, TenantId, ThreadId,
     TokenUsage, Tool, ToolCall, ToolCallPart, ToolChoice,
 };
-pub use rejoinder_ledger::{MailboxStatus, Totals};
+pub use rejoinder_ledger::{
+    Audit, AuditQuery, AuditRecord, MailboxStatus, Step, Totals, UsageQuery, UsageReport, UsageSum,
+};
 pub use rejoinder_models as models;
 pub use rejoinder_pipeline::{IngestReport, Observer, Phase, Progress};
+pub use rejoinder_router::{
+    BreakerHealth, BreakerState, BudgetLeft, Period, Place, RouterConfig, TargetHealth, TenantPolicy,
+};
 pub use rejoinder_serving as serving;

@@ -19,6 +19,7 @@ use crate::adapters::{BlockingEmbedder, LedgerMessages, MailCleaner, RuntimeTime
 use crate::config::Config;
 use crate::engine::{self, LoadedEmbedder};
 use crate::language::{self, LoadedLanguageModel};
+use crate::routing::{self, Routing};
 
 /// Mail in, suggested replies with citations out. Cheap to clone; all clones are the same object.
 #[derive(Clone)]
@@ -31,7 +32,9 @@ pub(crate) struct Parts {
     ledger: Arc<Ledger>,
     lance: Arc<LanceStore>,
     pub(crate) embedder: LoadedEmbedder,
+    queries: Option<Arc<BlockingEmbedder>>,
     pub(crate) language: LoadedLanguageModel,
+    pub(crate) routing: Routing,
     pipeline: Pipeline,
     assist: Assist,
 }
@@ -92,11 +95,14 @@ impl Rejoinder {
     pub async fn open(config: Config) -> Result<Self, Error> {
         config.validate()?;
         std::fs::create_dir_all(&config.data_dir).map_err(|error| Error::DataFolder(config.data_dir.clone(), error))?;
-        let (models, ledger_path) = (config.models.clone(), config.ledger_path());
         let opened = tokio::task::spawn_blocking(move || {
-            Ok::<_, Error>((Ledger::open(ledger_path)?, engine::load(&models)?, language::load(&models)?))
+            let ledger = Ledger::open(config.ledger_path())?;
+            let embedder = engine::load(&config.models)?;
+            let language = language::load(&config.models)?;
+            let routing = routing::open(&config, &language)?;
+            Ok::<_, Error>((config, ledger, embedder, language, routing))
         });
-        let (ledger, embedder, language) = opened.await.map_err(Error::Worker)??;
+        let (config, ledger, embedder, language, routing) = opened.await.map_err(Error::Worker)??;
         let ledger = Arc::new(ledger);
         let running = embedder.embedder();
         let space =
@@ -114,18 +120,19 @@ impl Rejoinder {
         }
         let messages: Arc<dyn MessageLookup> = Arc::new(LedgerMessages(Arc::clone(&ledger)));
         let cleaner: Arc<dyn TextCleaner> = Arc::new(MailCleaner);
-        let queries = running.map(|embedder| Arc::new(BlockingEmbedder(embedder)) as Arc<dyn QueryEmbedder>);
+        let queries =
+            running.map(|embedder| Arc::new(BlockingEmbedder::new(embedder, config.models.kept_vector_bytes)));
         let assist = Assist::new(AssistParts {
             store,
-            embedder: queries,
-            language_model: language.model().map(|model| model as Arc<dyn LanguageModel>),
+            embedder: queries.clone().map(|queries| queries as Arc<dyn QueryEmbedder>),
+            language_model: routing.router.clone().map(|router| Arc::new(router) as Arc<dyn LanguageModel>),
             timer: Some(Arc::new(RuntimeTimer) as Arc<dyn Timer>),
             messages,
             cleaner,
             index_version: pipeline.index_version(),
             config: config.assist.clone(),
         });
-        Ok(Self { parts: Arc::new(Parts { config, ledger, lance, embedder, language, pipeline, assist }) })
+        Ok(Self { parts: Arc::new(Parts { config, ledger, lance, embedder, queries, language, routing, pipeline, assist }) })
     }
 
     /// The tenant that the configuration names.
@@ -175,6 +182,20 @@ impl Rejoinder {
     /// Finds passages.
     pub async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<Vec<SearchResult>, Error> {
         Ok(self.parts.assist.search(tenant, request).await?)
+    }
+
+    /// Forgets what is kept in memory for the tenant: answers that rest on these messages, or all of them; vectors of texts that
+    /// were asked for; beginnings of prompts. To be called after an erasure.
+    pub fn forget(&self, tenant: &TenantId, messages: Option<&[MessageId]>) {
+        if let Some(router) = &self.parts.routing.router {
+            router.forget(tenant, messages);
+        }
+        if let Some(queries) = &self.parts.queries {
+            queries.forget(tenant);
+        }
+        if let Some(model) = self.parts.language.model() {
+            model.forget(tenant);
+        }
     }
 
     /// What the language model did and does; `None` where none runs.
