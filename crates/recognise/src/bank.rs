@@ -115,14 +115,15 @@ const OTHER_COUNTRIES: [&str; 20] = [
     "RU",
 ];
 
-static IBAN_START: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[A-Za-z]{2}[ ]?\d{2}[ -]?[A-Za-z0-9]"));
+static IBAN_START: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"(?-u:\b[A-Za-z]{2} ?\d{2}[ -]?[A-Za-z0-9])"));
 static BIC: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\b[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?\b"));
 
 /// Every IBAN of a known country with the right length and checksum (ISO 7064 MOD 97-10), in order.
 pub fn find_ibans(text: &str) -> Vec<FoundIban> {
     let mut found: Vec<FoundIban> = Vec::new();
     for start in IBAN_START.find_iter(text).map(|start| start.start()) {
-        if found.last().is_some_and(|last| last.span.end() > start) {
+        let before = text.get(..start).and_then(|before| before.chars().next_back());
+        if found.last().is_some_and(|last| last.span.end() > start) || before.is_some_and(char::is_alphanumeric) {
             continue;
         }
         found.extend(read_iban(text, start));
@@ -210,9 +211,11 @@ fn read_card(window: &Window<'_>) -> Option<FoundCard> {
         return None;
     }
     // Figures that happen to stand side by side have a valid checksum one time in ten, so groups must look like a card's.
-    let grouped = window.group_lengths().rev().skip(1).all(|length| (4..=6).contains(&length));
+    let lengths: Vec<usize> = window.group_lengths().rev().skip(1).collect();
+    let grouped = lengths.iter().all(|length| (4..=6).contains(length));
+    let even = window.is_whole_chain() && lengths.windows(2).all(|pair| pair.first() == pair.last());
     let all_same = digits.windows(2).all(|pair| pair.first() == pair.last());
-    if !(grouped || window.is_whole_chain()) || all_same || !luhn(&digits) {
+    if !(grouped || even) || window.is_fraction() || all_same || !luhn(&digits) {
         return None;
     }
     let last: String = digits.iter().skip(digits.len() - 4).map(ToString::to_string).collect();

@@ -7,12 +7,6 @@ use rejoinder_domain::Span;
 
 use crate::pattern::constant_pattern;
 
-static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
-    constant_pattern(
-        r"[\p{L}\p{N}][\p{L}\p{N}.!#$%&'*+/=?^_`{|}~-]{0,63}@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+\p{L}{2,24}",
-    )
-});
-
 static URL: LazyLock<Regex> =
     LazyLock::new(|| constant_pattern(r#"(?i)\b(?:(?:https?|ftp)://|www\.)[^\s<>"'`\x00-\x1f\[\]{}|\\^]+"#));
 
@@ -34,17 +28,56 @@ pub struct FoundPhone {
     pub certain: bool,
 }
 
+/// Characters of an address's local part, at most (RFC 5321).
+const LOCAL_PART: usize = 64;
+
+/// Characters of a label of a host's name, at most (RFC 1035).
+const LABEL: usize = 63;
+
 /// Every e-mail address (RFC 5321 dot-atoms, letters of any script), in order.
 pub fn find_emails(text: &str) -> Vec<Span> {
-    let found = EMAIL.find_iter(text).filter(|found| {
-        // What goes on after the top-level domain is not where it ends.
-        let after = text.get(found.end()..).and_then(|after| after.chars().next());
-        let local = found.as_str().split('@').next().unwrap_or_default();
-        !after.is_some_and(|c| c.is_alphanumeric() || c == '@' || c == '_')
-            && !local.ends_with('.')
-            && !local.contains("..")
-    });
-    found.filter_map(|found| Span::new(found.start(), found.end())).collect()
+    let mut found: Vec<Span> = Vec::new();
+    for (at, _) in text.match_indices('@') {
+        let from = found.last().map_or(0, |last| last.end());
+        let start = text.get(from..at).and_then(local_part).map(|length| at - length);
+        let end = text.get(at + 1..).and_then(host).map(|length| at + 1 + length);
+        found.extend(start.zip(end).and_then(|(start, end)| Span::new(start, end)));
+    }
+    found
+}
+
+/// How many bytes of the end of a text are a local part.
+fn local_part(before: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
+    let part = before.chars().rev().take(LOCAL_PART).take_while(|c| is_part(*c)).map(char::len_utf8).sum::<usize>();
+    let part = before.get(before.len() - part..)?;
+    let part = part.get(part.find(char::is_alphanumeric)?..)?;
+    (!part.ends_with('.') && !part.contains("..")).then_some(part.len())
+}
+
+/// How many bytes of the beginning of a text are a host's name with a top-level domain of letters.
+fn host(after: &str) -> Option<usize> {
+    let mut end = None;
+    let mut at = 0;
+    for place in 0..LABEL {
+        let rest = after.get(at..)?;
+        let ends_there = |c: char| c.is_alphanumeric() || c == '@' || c == '_';
+        let letters: usize = rest.chars().take_while(|c| c.is_alphabetic()).map(char::len_utf8).sum();
+        let is_top = (2..=24).contains(&rest.chars().take_while(|c| c.is_alphabetic()).take(25).count());
+        if place > 0 && is_top && !rest.get(letters..)?.starts_with(ends_there) {
+            end = Some(at + letters);
+        }
+        let label = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '-').take(LABEL + 1);
+        let length: usize = label.clone().map(char::len_utf8).sum();
+        let written = rest.get(..length)?;
+        let holds =
+            !written.is_empty() && !written.starts_with('-') && !written.ends_with('-') && label.count() <= LABEL;
+        if !holds || !rest.get(length..)?.starts_with('.') {
+            break;
+        }
+        at += length + 1;
+    }
+    end
 }
 
 /// Every link with a scheme or `www.`, in order, without the punctuation of the sentence around it.
@@ -69,7 +102,39 @@ pub fn find_links(text: &str) -> Vec<Span> {
 
 /// Every telephone number, in order: 7 to 15 digits (ITU-T E.164), grouped or with `+`.
 pub fn find_phones(text: &str) -> Vec<FoundPhone> {
-    PHONE.find_iter(text).filter_map(|found| read_phone(text, found.start(), found.as_str())).collect()
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some((start, end)) = digits_in_groups(text, at) {
+        let piece = text.get(start..end).unwrap_or_default();
+        let quotes = PHONE.find_iter(piece);
+        found.extend(quotes.filter_map(|quote| read_phone(text, start + quote.start(), quote.as_str())));
+        at = end;
+    }
+    found
+}
+
+/// The next stretch, from `at` on, of digits and what may stand between those of a telephone number. Only these are looked
+/// at closely.
+fn digits_in_groups(text: &str, at: usize) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let mut from = at;
+    loop {
+        let digit = from + bytes.get(from..)?.iter().position(u8::is_ascii_digit)?;
+        let opening = bytes.get(at..digit)?.iter().rev().take(4).take_while(|byte| b"+(".contains(byte)).count();
+        let (mut digits, mut end) = (0, digit);
+        for (place, c) in text.get(digit..)?.char_indices() {
+            match c {
+                '0'..='9' => digits += 1,
+                ' ' | '\u{a0}' | '.' | '/' | '(' | ')' | '-' | '\u{2010}'..='\u{2013}' => {}
+                _ => break,
+            }
+            end = digit + place + c.len_utf8();
+        }
+        if digits >= 6 {
+            return Some((digit - opening, end));
+        }
+        from = end;
+    }
 }
 
 fn read_phone(text: &str, start: usize, quote: &str) -> Option<FoundPhone> {
@@ -107,7 +172,17 @@ fn read_phone(text: &str, start: usize, quote: &str) -> Option<FoundPhone> {
         && !digits.starts_with('0')
         && !quote.contains(['-', '/', '(']);
     let is_network_address = lengths.len() == 4 && quote.matches('.').count() == 3 && lengths.iter().all(|l| *l <= 3);
-    if !opens || is_network_address || (as_thousands && !international) {
+    // `0.375614`, `10.0 10.1`: a point between two figures is a decimal one, unless a trunk's zero leads more of them.
+    let is_decimal = |piece: &str| {
+        let mut figures = piece.split('.');
+        let (whole, fraction, more) = (figures.next(), figures.next(), figures.next());
+        let numbers = [whole, fraction]
+            .iter()
+            .all(|part| part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())));
+        numbers && more.is_none() && whole.is_some_and(|whole| whole.len() < 3 || !whole.starts_with('0'))
+    };
+    let decimals = !international && quote.split([' ', '\u{a0}']).any(is_decimal);
+    if !opens || decimals || is_network_address || (as_thousands && !international) {
         return None;
     }
     let trunk = digits.starts_with('0');
@@ -208,6 +283,9 @@ mod tests {
             "1234567890123456",
             "a1234567",
             "10,000,000.50",
+            "0.375614",
+            "34.017832",
+            "10.0 10.1 10.1 10.2",
         ] {
             assert_eq!(find_phones(text), vec![], "{text}");
         }

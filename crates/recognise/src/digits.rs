@@ -55,6 +55,15 @@ impl Window<'_> {
             && (self.to == self.chain.len() || !tight(bytes.get(end)))
     }
 
+    /// Whether a decimal point sets it off from digits beside it.
+    pub(crate) fn is_fraction(&self) -> bool {
+        let bytes = self.text.as_bytes();
+        let start = self.groups().first().map_or(0, |(start, _)| *start);
+        let end = self.groups().last().map_or(0, |(_, end)| *end);
+        let point = |at: Option<usize>| at.and_then(|at| bytes.get(at)) == Some(&b'.');
+        (self.from > 0 && point(start.checked_sub(1))) || (self.to < self.chain.len() && point(Some(end)))
+    }
+
     /// Whether no other group belongs to the chain.
     pub(crate) fn is_whole_chain(&self) -> bool {
         self.from == 0 && self.to == self.chain.len()

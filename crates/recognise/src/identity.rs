@@ -126,7 +126,9 @@ fn read_digits(window: &Window<'_>) -> Option<(Scheme, bool)> {
         13 if digits.starts_with(&[7, 5, 6]) && (joined || one_sign) && is_ean(&digits) => {
             Some((Scheme::ChSocialSecurity, true))
         }
-        15 if (joined || one_sign) && is_french(&digits) => Some((Scheme::FrSocialSecurity, true)),
+        15 if (joined || (one_sign && is_french_grouping(&groups))) && is_french(&digits) => {
+            Some((Scheme::FrSocialSecurity, true))
+        }
         _ => None,
     }
 }
@@ -212,6 +214,11 @@ fn is_german(digits: &[u8]) -> bool {
 
 fn is_ean(digits: &[u8]) -> bool {
     weighted(digits, &[1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1]).is_multiple_of(10)
+}
+
+/// Sex, year, month, department, commune, order, key; or the key apart.
+fn is_french_grouping(groups: &[usize]) -> bool {
+    matches!(groups, [1, 2, 2, 2, 3, 3, 2] | [1, 2, 2, 5, 3, 2] | [13, 2])
 }
 
 fn is_french(digits: &[u8]) -> bool {

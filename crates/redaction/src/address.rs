@@ -3,8 +3,8 @@
 
 use crate::kind::Kind;
 use crate::lexicon::{
-    AND, BOX, COUNTRY, NO_STREET, PLACE_CUE, SMALL, STREET_AFTER, STREET_BEFORE, STREET_SURE, STREET_WORD, UNIT,
-    UNIT_SURE,
+    AND, BOX, COUNTRY, NO_STREET, PLACE_CUE, SMALL, STREET_AFTER, STREET_BEFORE, STREET_ENGLISH, STREET_RARE,
+    STREET_SURE, STREET_WORD, UNIT, UNIT_SURE,
 };
 use crate::place::Places;
 use crate::raw::Raw;
@@ -22,11 +22,24 @@ pub(crate) fn find_addresses(text: &str, tokens: &[Token]) -> Vec<Raw> {
         let end = finder.extend(anchor);
         let start = finder.crossing_before(anchor.start, anchor.sure);
         if let (Some(first), Some(last)) = (tokens.get(start), tokens.get(end.saturating_sub(1))) {
-            found.push(Raw::new(first.start, last.end, Kind::PostalAddress));
+            let address = Raw::new(first.start, last.end, Kind::PostalAddress);
+            // `Flat 4, 27 Queen's Road`: nothing but a comma or a line's end between two parts.
+            let joined = found
+                .last_mut()
+                .filter(|before| before.end <= address.start && adjoins(text, before.end, address.start));
+            match joined {
+                Some(before) => before.end = address.end,
+                None => found.push(address),
+            }
         }
         at = at.max(end);
     }
     found
+}
+
+fn adjoins(text: &str, end: usize, start: usize) -> bool {
+    text.get(end..start)
+        .is_some_and(|gap| gap.len() <= 4 && gap.chars().all(|c| matches!(c, ' ' | ',' | '\n' | '\r' | '>')))
 }
 
 /// The part of an address that tells that it is one.
@@ -50,6 +63,7 @@ impl Finder<'_> {
             before
                 .or_else(|| token.is(STREET_WORD).then(|| self.street_word(at)).flatten())
                 .or_else(|| token.is(STREET_AFTER).then(|| self.street_after(at)).flatten())
+                .or_else(|| token.is(STREET_RARE).then(|| self.street_rare(at)).flatten())
         };
         match token.shape {
             Shape::Word => street()
@@ -85,23 +99,44 @@ impl Finder<'_> {
         }
         let abbreviated = name > at + 1;
         // A single letter is a street only with its sign, or in a text whose letters are all small.
-        if token.letters == 1 && !abbreviated && !places.lower {
+        if (token.letters == 1 && !abbreviated && !places.lower) || (places.is_any(at, &["am"]) && token.all_upper()) {
             return None;
         }
         let end = places.name_forward(name, 6);
         if end == name || places.token(end - 1).is_some_and(|last| last.is(NO_STREET)) {
             return None;
         }
-        let start = places.numbers_back(at);
+        let preposition = places.is_any(at, &["am", "zum", "zur", "unter"]);
+        let french = [
+            "rue",
+            "avenue",
+            "av",
+            "ave",
+            "boulevard",
+            "bd",
+            "place",
+            "chemin",
+            "impasse",
+            "allee",
+            "quai",
+            "route",
+            "passage",
+        ];
+        let start = if preposition { at } else { places.numbers_back(at) };
         let comma = usize::from(places.token(end).is_some_and(|sign| sign.sign(',')));
         let number =
             places.house_number(end + comma).or_else(|| (comma > 0).then(|| places.house_number(end)).flatten());
         // Behind a comma a number of five digits is the postcode.
         let number = number.filter(|_| comma == 0 || places.token(end + 1).is_some_and(|token| token.letters <= 4));
-        if number.is_none()
-            && start == at
-            && !(token.is(STREET_SURE) && (token.capital || places.token(name).is_some_and(|t| t.capital)))
-        {
+        // `am Markt 5` is a street, `am Aruba 2530` is not.
+        let prose = |end: &usize| {
+            end - name > 3 || places.follows(*end) || places.token(end - 1).is_some_and(|number| number.letters > 3)
+        };
+        if preposition && number.as_ref().is_none_or(prose) {
+            return None;
+        }
+        let numbered = start < at && places.is_any(at, &french);
+        if number.is_none() && !numbered && !token.is(STREET_SURE) {
             return None;
         }
         Some(Anchor { start, end: number.unwrap_or(end), sure: true })
@@ -191,7 +226,7 @@ impl Finder<'_> {
         if loose != named {
             return None;
         }
-        let number = places.house_number(end).filter(|_| !token.capital || token.is(STREET_SURE));
+        let number = places.house_number(end).filter(|_| !token.is(STREET_ENGLISH) || token.is(STREET_SURE));
         match number {
             Some(end) => Some(Anchor { start, end, sure: true }),
             None if token.capital && token.is(STREET_SURE) => Some(Anchor { start, end: at + 1, sure: false }),
@@ -199,11 +234,28 @@ impl Finder<'_> {
         }
     }
 
+    /// `5 Nino Point`: with its number before it, and nothing of a sentence behind it.
+    fn street_rare(&self, at: usize) -> Option<Anchor> {
+        let places = &self.places;
+        let token = places.token(at).filter(|token| token.capital || places.lower)?;
+        let named = places.name_back(at, 3);
+        let start = places.numbers_back(named);
+        let close = !places.before(named).is_some_and(|comma| comma.sign(','));
+        let ends = places
+            .token(at + 1)
+            .is_none_or(|next| matches!(next.shape, Shape::Break(_) | Shape::Sign(',' | '.')) || next.is(UNIT));
+        (close && named < at && start < named && ends && token.letters > 2).then_some(Anchor {
+            start,
+            end: at + 1,
+            sure: true,
+        })
+    }
+
     /// `12 main street` in a text that has capitals elsewhere.
     fn small_name_back(&self, at: usize) -> usize {
         let places = &self.places;
         let known = places.token(at).is_some_and(|token| token.is(STREET_SURE))
-            || places.is_any(at, &["lane", "drive", "rd", "ave", "st"]);
+            || places.is_any(at, &["lane", "rd", "ave", "st"]);
         let mut start = at;
         while known
             && start > 0
@@ -300,10 +352,11 @@ impl Finder<'_> {
         }
         let end = places.house_number(at)?;
         let start = places.numbers_back(named);
-        let numbered = start < named && places.token(start).is_some_and(|number| number.letters >= 3);
+        let close = !places.before(named).is_some_and(|comma| comma.sign(','));
+        let numbered = close && start < named && places.token(start).is_some_and(|number| number.letters >= 3);
         let unit = self.unit_follows(end);
         let placed = self.place_before(start) || self.place_before(self.crossing_before(start, true));
-        (numbered || unit || placed).then_some(Anchor { start, end, sure: true })
+        ((numbered && !places.lower) || unit || placed).then_some(Anchor { start, end, sure: true })
     }
 
     fn unit_follows(&self, end: usize) -> bool {
@@ -319,6 +372,10 @@ impl Finder<'_> {
             let Some(token) = at.checked_sub(back).and_then(|place| places.token(place)) else { return false };
             match token.shape {
                 Shape::Word if token.is(PLACE_CUE) => return true,
+                // `the corner of`, and not `the return of`
+                Shape::Word if places.is_any(at - back, &["of"]) => {
+                    return at > back && places.is_any(at - back - 1, &["corner", "side"]);
+                }
                 Shape::Word if token.is(SMALL | AND) => {}
                 Shape::Sign(':' | '?') => {}
                 _ => return false,
@@ -352,7 +409,9 @@ impl Finder<'_> {
         let end = places.postcode(at)?;
         let year = places.word(at).len() == 4 && places.word(at).starts_with(['1', '2']) && end == at + 1;
         let town = places.name_forward(end, 3);
-        let named = town > end
+        let street = places.before(town).is_some_and(|last| last.is(STREET_AFTER | STREET_WORD));
+        let named = !street
+            && town > end
             && places.follows(end)
             && !places.token(end).is_some_and(|word| word.is(NO_STREET | PLACE_CUE | UNIT));
         let opens = places

@@ -21,14 +21,14 @@ pub enum Kind {
     PostalAddress,
     /// A name, or a part of it, of someone whom the caller names.
     Person,
-    /// A telephone or fax number.
-    Phone,
-    /// An IPv4 or IPv6 address.
-    IpAddress,
     /// An account, contract or customer number, by its label.
     AccountNumber,
     /// An order, invoice, ticket or similar number, by its label or its form.
     ReferenceNumber,
+    /// A telephone or fax number.
+    Phone,
+    /// An IPv4 or IPv6 address.
+    IpAddress,
     /// Text that looks like a placeholder and is none. It is not personal; it is replaced so that nothing is ambiguous.
     Literal,
 }
@@ -43,10 +43,10 @@ impl Kind {
         Self::BirthDate,
         Self::PostalAddress,
         Self::Person,
-        Self::Phone,
-        Self::IpAddress,
         Self::AccountNumber,
         Self::ReferenceNumber,
+        Self::Phone,
+        Self::IpAddress,
         Self::Literal,
     ];
 

@@ -61,6 +61,11 @@ impl Reader<'_> {
         Some(Raw::new(self.token(from)?.start, self.token(to.checked_sub(1)?)?.end, kind))
     }
 
+    fn shape(&self, from: usize, to: usize) -> Option<Raw> {
+        let raw = self.raw(from, to, Kind::ReferenceNumber)?;
+        Some(Raw::by_form(raw.start, raw.end, raw.kind))
+    }
+
     /// Whether nothing stands between a token and the next.
     fn tight(&self, at: usize) -> bool {
         matches!((self.token(at), self.token(at + 1)), (Some(a), Some(b)) if a.end == b.start)
@@ -91,9 +96,11 @@ impl Reader<'_> {
         for at in label + 1..=label + REACH {
             let token = self.token(at)?;
             match token.shape {
-                Shape::Sign(':' | '#' | '=') => numbered = true,
+                Shape::Sign(':' | '#' | '=' | '?') => numbered = true,
                 Shape::Sign('.' | '-' | '/' | '(' | '\'' | '"' | '*' | '°' | 'º' | '|' | '“' | '„') => {}
                 Shape::Break(1) if numbered => {}
+                // `What is your customer number? User: 12345`
+                Shape::Word if numbered && token.capital && self.token(at + 1).is_some_and(|sign| sign.sign(':')) => {}
                 Shape::Word | Shape::Mixed | Shape::Number => {
                     if let Some(value) = self.value(at, tags, numbered, loose) {
                         return Some(value);
@@ -191,6 +198,11 @@ impl Reader<'_> {
 
     /// Digits in groups behind a word that speaks of telephones: 6 to 15 of them.
     fn telephone(&self, cue: usize) -> Option<Raw> {
+        // `account number is 12345678`
+        let labels = cue.saturating_sub(3)..cue;
+        if self.tokens.get(labels)?.iter().any(|token| token.is(ACCOUNT | REFERENCE | IDENTITY)) {
+            return None;
+        }
         let first = (cue + 1..=cue + 6).find(|at| {
             self.token(*at).is_some_and(|token| token.shape == Shape::Number || token.sign('+') || token.sign('('))
                 || self.token(*at).is_none_or(|token| matches!(token.shape, Shape::Break(2..)))
@@ -219,18 +231,21 @@ impl Reader<'_> {
         let token = self.token(at)?;
         let begins = at == 0 || !self.tight(at - 1);
         let before = at.checked_sub(1).and_then(|before| self.token(before));
-        let digits = self.text.get(token.start..token.end)?.bytes().filter(u8::is_ascii_digit).count();
+        let word = self.text.get(token.start..token.end)?;
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        if self.is_fraction(at) {
+            return None;
+        }
+        // A long number, also with letters before it; what mixes both is a hash or a key.
+        let long = digits >= 9 && word.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 9);
         let hash = before.is_some_and(|before| before.sign('#')) && self.tight(at - 1);
-        if (hash && digits >= 5)
-            || (token.shape == Shape::Number && digits >= 9)
-            || (digits >= 9 && token.letters <= 40)
-        {
-            return self.raw(at, self.atom_of_numbers(at), Kind::ReferenceNumber);
+        if (hash && digits >= 5) || long {
+            return self.shape(at, self.atom_of_numbers(at));
         }
         // `F1628235`, `RE20240815`, `1Z999AA1`: capitals and at least five digits, no word of prose.
         if token.shape == Shape::Mixed && digits >= 5 && usize::from(token.upper) + digits == usize::from(token.letters)
         {
-            return self.raw(at, self.atom(at), Kind::ReferenceNumber);
+            return self.shape(at, self.atom(at));
         }
         if let Some(prefixed) = self.prefixed(at, digits) {
             return Some(prefixed);
@@ -241,9 +256,27 @@ impl Reader<'_> {
         let plain = quote.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         let is_reference = (plain && quote.contains('-') && all >= 9 && !starts_with_date(quote)) || is_uuid(quote);
         if is_reference {
-            return self.raw(at, end, Kind::ReferenceNumber);
+            return self.shape(at, end);
         }
         self.network_address(at)
+    }
+
+    /// Whether a number is the part of a decimal one before or behind its point.
+    fn is_fraction(&self, at: usize) -> bool {
+        let number = |place: Option<usize>| {
+            place.and_then(|place| self.token(place)).is_some_and(|token| token.shape == Shape::Number)
+        };
+        let point =
+            |place: Option<usize>| place.and_then(|place| self.token(place)).is_some_and(|token| token.sign('.'));
+        let behind = at >= 2
+            && point(at.checked_sub(1))
+            && self.tight(at - 1)
+            && self.tight(at - 2)
+            && number(at.checked_sub(2));
+        let one_point = !(at >= 4 && point(at.checked_sub(3)) && self.tight(at - 3))
+            && !(point(Some(at + 1)) && self.tight(at) && self.tight(at + 1));
+        let digits = |place: usize| self.token(place).map_or(0, |token| token.letters);
+        behind && one_point && digits(at - 2) <= 6
     }
 
     fn atom_of_numbers(&self, at: usize) -> usize {
@@ -264,7 +297,7 @@ impl Reader<'_> {
         let end = self.atom(at);
         let all = self.quote(at, end).bytes().filter(u8::is_ascii_digit).count();
         let any = prefix.all_upper() && (2..=6).contains(&prefix.letters) && digits >= 5;
-        ((known && all >= 3) || any).then(|| self.raw(joint - 1, end, Kind::ReferenceNumber)).flatten()
+        ((known && all >= 3) || any).then(|| self.shape(joint - 1, end)).flatten()
     }
 
     fn network_address(&self, at: usize) -> Option<Raw> {
@@ -365,7 +398,14 @@ pub(crate) fn find_telephones(text: &str, tokens: &[Token]) -> Vec<Raw> {
     let kept = phones.filter(|phone| {
         let quote = phone.span.of(text).unwrap_or_default();
         let groups = quote.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).count();
-        phone.certain || (groups > 1 && !is_date(quote) && !is_measured(text, tokens, phone.span))
+        // `1 1 1 1 1 1 1`: a row of figures.
+        let figures = phone.number.len() < 2 * groups;
+        (phone.certain && !figures)
+            || (groups > 1
+                && !figures
+                && !is_date(quote)
+                && !starts_with_date(quote)
+                && !is_measured(text, tokens, phone.span))
     });
     kept.map(|phone| Raw::new(phone.span.start(), phone.span.end(), Kind::Phone)).collect()
 }

@@ -60,6 +60,10 @@ pub(crate) const ROLE: Tags = 1 << 22;
 pub(crate) const POSTCODE_LABEL: Tags = 1 << 23;
 /// Unit of a figure: `EUR`, `kg`.
 pub(crate) const MEASURE: Tags = 1 << 24;
+/// A kind of street that has its number in front, as English ones have.
+pub(crate) const STREET_ENGLISH: Tags = 1 << 27;
+/// A kind of street only between its number and the end of a part: `5 Nino Point, Logan`.
+pub(crate) const STREET_RARE: Tags = 1 << 28;
 /// `and` in the languages.
 pub(crate) const AND: Tags = 1 << 25;
 /// The letters before a number make it a reference: `INV-2024-001`.
@@ -71,14 +75,33 @@ const WORDS: &[(Tags, &str)] = &[
         "street st road rd avenue ave lane ln drive dr court ct square sq place pl terrace crescent cres close way \
          boulevard blvd parkway pkwy highway hwy circle cir trail alley gardens grove mews walk wharf turnpike strasse str \
          weg allee platz gasse damm straat laan plein gracht kade vej gade gate gata vagen utca u ut utja ter tere korut \
-         sor namesti ulice katu tie terrasse tee puiestee pst mnt",
+         sor koz fasor setany rakpart namesti ulice katu tie terrasse tee puiestee mnt",
+    ),
+    (
+        STREET_ENGLISH,
+        "street st road rd avenue ave lane ln drive dr court ct square sq place pl terrace crescent cres close way boulevard \
+         blvd parkway pkwy highway hwy circle cir trail alley gardens grove mews walk wharf turnpike",
+    ),
+    (
+        // The United States Postal Service's suffixes (Publication 28, appendix C1) that are words of other meanings too.
+        STREET_RARE,
+        "annex arcade bayou beach bend bluff bluffs bottom branch bridge brook brooks burg bypass camp canyon cape causeway \
+         center centers cliff cliffs club common commons corner corners course cove coves creek crest crossing crossroad \
+         curve dale dam divide estate estates expressway extension fall falls ferry field fields flat flats ford forest \
+         forge fork forks fort freeway garden gateway glen green harbor haven heights hill hills hollow inlet island \
+         islands isle junction key keys knoll knolls lake lakes land landing light lock lodge loop mall manor meadow \
+         meadows mill mills mission motorway mount mountain neck orchard oval overpass park parks pass path pike pine \
+         pines plain plains plaza point points port prairie ramp ranch rapids rest ridge river run shoal shore shores \
+         skyway spring springs spur station stream summit throughway trace track tunnel underpass union valley viaduct \
+         view village ville vista wall well wells court courts drive drives circles streets roads avenues squares \
+         trails walks ways",
     ),
     (STREET_SURE, "street road avenue boulevard strasse straat utca gracht"),
     (
         STREET_BEFORE,
         "rue avenue av ave boulevard bd blvd chemin impasse allee allees quai route place passage via viale piazza corso \
          largo vicolo strada piazzale contrada calle c avda avenida plaza paseo carrer camino carretera ronda travesia rua \
-         r travessa praca estrada alameda ul ulica aleja al plac pl os am zum zur unter",
+         r travessa praca estrada alameda ul ulica aleja al plac pl os am zum zur unter λεωφοροσ λεωφορος οδοσ οδος πλατεια",
     ),
     (STREET_SURE, "rue calle rua avenida piazza viale ulica"),
     (
@@ -134,8 +157,8 @@ const WORDS: &[(Tags, &str)] = &[
     (
         PHONE_CUE,
         "phone telephone tel fon telefon telefono telefone telefoon mobile mobil movil cell cellulare gsm handy whatsapp fax \
-         call calling called ring text sms number reach dial registered answering answer anrufen ruf rufnummer \
-         telefonnummer handynummer mobilnummer faxnummer durchwahl zentrale appeler joindre portable numero llamar \
+         call calling called ring text sms number reach dial registered answering answer anrufen rufnummer \
+         telefonnummer handynummer mobilnummer faxnummer durchwahl zentrale appeler joindre numero llamar \
          celular chiamare bellen telefoonnummer ligar telemovel hotline extension",
     ),
     (
@@ -190,7 +213,7 @@ const WORDS: &[(Tags, &str)] = &[
     (
         PARTICLE,
         "von van de der den del della delle dello degli dei dell di da do dos das du d l la le el al bin ibn ben ter ten zu \
-         zum zur und y e af av mac mc st san santa nad pod sur upon bei sous",
+         zum zur und y e af av mac mc st san santa nad pod sur upon bei sous am im ob des les aux au of het t en",
     ),
     (
         COMMON,
@@ -224,10 +247,10 @@ const WORDS: &[(Tags, &str)] = &[
         ROLE,
         "support service services team sales info contact billing accounts accounting marketing hr help helpdesk desk \
          office admin administrator noreply reply mail mailer daemon postmaster webmaster newsletter news notification \
-         notifications customer care department dept group company inc ltd llc gmbh ag kg se sa srl bv nv plc corp \
+         notifications customer department dept group company inc ltd llc gmbh kg srl bv nv plc corp \
          corporation limited kundenservice kundendienst vertrieb buchhaltung verwaltung soporte ventas servicio clientes \
-         atencion assistenza vendite ufficio klantenservice verkoop suporte vendas via unknown undisclosed recipients \
-         list bot system alert alerts security no do not donotreply enquiries orders order shop store online",
+         atencion assistenza vendite ufficio klantenservice verkoop suporte vendas unknown undisclosed recipients \
+         bot system alert alerts security donotreply enquiries orders order shop store online",
     ),
     (POSTCODE_LABEL, "zip zipcode postcode postal plz postleitzahl cap cp cep"),
     (
@@ -245,10 +268,58 @@ const WORDS: &[(Tags, &str)] = &[
 ];
 
 /// Endings of words that name a street, where something stands before them.
-const STREET_ENDINGS: [&str; 33] = [
-    "strasse", "str", "weg", "allee", "platz", "gasse", "damm", "ufer", "straat", "laan", "plein", "gracht", "kade",
-    "dijk", "steeg", "singel", "vagen", "gatan", "gata", "gate", "gaten", "vegen", "veien", "vej", "gade", "stien",
-    "braut", "straeti", "katu", "kuja", "polku", "svingen", "bakken",
+const STREET_ENDINGS: [&str; 51] = [
+    "strasse",
+    "str",
+    "weg",
+    "allee",
+    "platz",
+    "gasse",
+    "damm",
+    "ufer",
+    "straat",
+    "laan",
+    "plein",
+    "gracht",
+    "kade",
+    "dijk",
+    "steeg",
+    "singel",
+    "vagen",
+    "gatan",
+    "gata",
+    "gate",
+    "gaten",
+    "vegen",
+    "veien",
+    "vej",
+    "gade",
+    "stien",
+    "braut",
+    "straeti",
+    "katu",
+    "kuja",
+    "polku",
+    "svingen",
+    "bakken",
+    "tie",
+    "steig",
+    "pfad",
+    "stieg",
+    "zeile",
+    "promenade",
+    "chaussee",
+    "graben",
+    "winkel",
+    "steenweg",
+    "dreef",
+    "raitti",
+    "kaari",
+    "stigen",
+    "torget",
+    "vegur",
+    "stigur",
+    "lunden",
 ];
 
 /// Needs no mixing: the keys are hashes.

@@ -35,6 +35,9 @@ const PARTS: usize = 8;
 /// A part alone is a name from this many letters on.
 const ALONE: u16 = 3;
 
+/// Words that are names too.
+const ORDINARY: lexicon::Tags = lexicon::COMMON | lexicon::COMMON_CAPITAL | lexicon::SMALL;
+
 #[derive(Debug)]
 struct Part {
     initial: Option<char>,
@@ -46,6 +49,8 @@ struct Person {
     parts: Vec<Part>,
     /// Single letters between the parts, as the name is given: `Ken N. Fukuda`.
     middle: Vec<char>,
+    /// Hashes of titles and particles before the parts, as the name is given: `van Dijk`.
+    small: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +91,7 @@ impl NameBook {
             let person = same.unwrap_or(book.people.len());
             if same.is_none() {
                 known.push((identity, person));
-                book.add(&parts, middle_initials(named));
+                book.add(&parts, middle_initials(named), small_words(named));
             }
             if named.chars().count() > 1 {
                 book.written.push((named.to_owned(), person));
@@ -105,7 +110,7 @@ impl NameBook {
         &self.emails
     }
 
-    fn add(&mut self, parts: &[(String, Form)], middle: Vec<char>) {
+    fn add(&mut self, parts: &[(String, Form)], middle: Vec<char>, small: Vec<u64>) {
         let person = self.people.len();
         for (place, (word, _)) in parts.iter().enumerate() {
             for folded in spellings(word) {
@@ -122,7 +127,7 @@ impl NameBook {
             }
         }
         let part = |(word, form): &(String, Form)| Part { initial: fold(word).chars().next(), form: *form };
-        self.people.push(Person { parts: parts.iter().map(part).collect(), middle });
+        self.people.push(Person { parts: parts.iter().map(part).collect(), middle, small });
     }
 
     fn enter(&mut self, folded: &str, entry: Entry) {
@@ -178,14 +183,20 @@ impl NameBook {
         let mut used: u32 = 1 << first;
         run.inflected = tokens.get(at).is_some_and(|token| self.index.get(&token.hash).is_none());
         let mut next = at + 1;
+        let mut at_part = first;
         while !run.inflected
             && let Some((place, token)) = after_separator(tokens, next)
         {
+            let comma = (next..place).any(|between| tokens.get(between).is_some_and(|token| token.sign(',')));
+            if comma && !person.comma_fits(at_part, self.part_of(token, entry.person).map(|(part, _)| part)) {
+                break;
+            }
             next = place + 1;
             if let Some((part, inflected)) = self.part_of(token, entry.person)
                 && used & (1 << part) == 0
             {
                 used |= 1 << part;
+                at_part = part;
                 run.parts += 1;
                 run.inflected = inflected;
                 run.to = next;
@@ -205,6 +216,12 @@ impl NameBook {
         {
             used |= 1 << part;
             run.initials += 1;
+            run.from = place;
+            before = place;
+        }
+        while let Some((place, token)) = before_separator(tokens, before)
+            && person.small.contains(&token.hash)
+        {
             run.from = place;
             before = place;
         }
@@ -228,19 +245,27 @@ impl NameBook {
         let form = if sole { Form::Full } else { part.form };
         let title =
             before_separator(tokens, run.from).filter(|(_, before)| before.is(lexicon::TITLE) && before.letters > 1);
-        if token.letters < ALONE && token.start + 1 < token.end {
+        let foreign = token.capital && token.letters == 2 && !token.is(ORDINARY | lexicon::PARTICLE);
+        if token.letters < ALONE && !foreign && token.start + 1 < token.end {
             // A very short name is too common as a part of words: it counts together with its title.
             let (_, title) = title.filter(|_| token.capital)?;
             return name(title.start, form);
         }
         let accepted = title.is_some()
-            || (token.letters >= ALONE && !token.is(lexicon::COMMON | lexicon::COMMON_CAPITAL | lexicon::SMALL))
+            || (token.letters >= ALONE && !token.is(ORDINARY))
+            || foreign
             || (token.capital && (sole || stands_out(tokens, run.from, token)));
         if accepted { name(first.start, form) } else { None }
     }
 }
 
 impl Person {
+    /// `Weber, Anna` is one name, `Anna, Weber` are two.
+    fn comma_fits(&self, before: usize, after: Option<usize>) -> bool {
+        let is_last = |part: usize| self.parts.get(part).is_some_and(|part| part.form == Form::Last);
+        is_last(before) && !after.is_some_and(is_last)
+    }
+
     /// Which unused part a single letter stands for.
     fn initial(&self, token: &Token, used: u32) -> Option<usize> {
         if token.shape != Shape::Word || token.letters != 1 || !token.capital {
@@ -346,6 +371,11 @@ fn words(name: &str) -> Vec<(String, u32)> {
     let telling: Vec<(String, u32)> = words.iter().filter(telling).cloned().collect();
     // A name may consist of nothing else: `Y Li`.
     if telling.is_empty() { words.into_iter().filter(|(word, _)| word.chars().count() > 1).collect() } else { telling }
+}
+
+fn small_words(name: &str) -> Vec<u64> {
+    let small = |token: &Token| token.is(lexicon::PARTICLE | lexicon::TITLE);
+    tokens(name).into_iter().filter(small).map(|token| token.hash).collect()
 }
 
 fn middle_initials(name: &str) -> Vec<char> {

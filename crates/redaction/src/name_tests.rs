@@ -30,6 +30,7 @@ fn forms_of_a_name() {
         ("Mr O'Brien", "Brien", 1, Form::Last),
         ("Jan de Vries", "Jan de Vries", 2, Form::Full),
         ("jan.devries and Vries", "jan", 2, Form::First),
+        ("Mr de Vries wrote", "de Vries", 2, Form::Last),
     ] {
         let found = found(&people, text);
         assert_eq!(found.first(), Some(&(quote.to_owned(), who, form)), "{text}");

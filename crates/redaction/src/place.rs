@@ -1,13 +1,19 @@
 //! The parts of a postal address: house numbers, postcodes, units, towns, countries, and how they go on.
 
 use crate::lexicon::{
-    ACCOUNT, AND, COUNTRY, IDENTITY, MEASURE, NO_STREET, NUMBER_WORD, PARTICLE, PHONE_CUE, PLACE_CUE, REFERENCE, SMALL,
-    TITLE, UNIT, UNIT_SURE,
+    ACCOUNT, AND, COUNTRY, IDENTITY, MEASURE, NO_STREET, NUMBER_WORD, PARTICLE, PHONE_CUE, PLACE_CUE, POSTCODE_LABEL,
+    REFERENCE, SMALL, TITLE, UNIT, UNIT_SURE,
 };
 use crate::token::{Shape, Token, WordHash};
 
 /// Elements that an address goes on with behind its street, at most.
 const ELEMENTS: usize = 10;
+
+/// What stands before a postcode: `D-10115`.
+const COUNTRY_CODES: [&str; 21] = [
+    "d", "de", "a", "at", "ch", "f", "fr", "b", "be", "l", "lu", "nl", "dk", "s", "se", "n", "no", "fi", "fin", "pl",
+    "it",
+];
 
 /// How two parts of an address are set off from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +33,7 @@ pub(crate) struct Places<'a> {
 
 impl<'a> Places<'a> {
     pub(crate) fn new(text: &'a str, tokens: &'a [Token]) -> Self {
-        let lower = tokens.iter().all(|token| token.upper == 0);
+        let lower = !tokens.iter().any(|token| token.capital);
         Self { text, tokens, lower }
     }
 
@@ -48,9 +54,16 @@ impl<'a> Places<'a> {
         self.token(at).is_some_and(|token| words.iter().any(|word| token.hash == WordHash::of(word)))
     }
 
-    /// Whether nothing but spaces stands before a token, on its line.
+    /// Whether a token is near the one before it: what stands further off is another column.
+    fn near(&self, at: usize) -> bool {
+        matches!((self.before(at), self.token(at)), (Some(a), Some(b)) if b.start - a.end <= 2)
+    }
+
+    /// Whether nothing but a space stands before a token, on its line.
     pub(crate) fn follows(&self, at: usize) -> bool {
-        at > 0 && self.token(at).is_some_and(Token::is_text) && self.before(at).is_some_and(|token| token.is_text())
+        self.near(at)
+            && self.token(at).is_some_and(Token::is_text)
+            && self.before(at).is_some_and(|token| token.is_text())
     }
 
     /// Whether nothing at all stands between a token and the next.
@@ -61,7 +74,9 @@ impl<'a> Places<'a> {
     /// Whether a token can be a word of a street's or a town's name.
     pub(crate) fn is_name(&self, at: usize) -> bool {
         let Some(token) = self.token(at) else { return false };
-        let ordinary = token.is(SMALL | TITLE) && !token.is(PARTICLE);
+        // `O'Connell`
+        let elided = token.letters == 1 && self.tight(at) && self.token(at + 1).is_some_and(|sign| sign.sign('\''));
+        let ordinary = token.is(SMALL | TITLE) && !token.is(PARTICLE) && !elided;
         token.shape == Shape::Word
             && if self.lower {
                 !token.is(SMALL | PLACE_CUE | TITLE | UNIT | NO_STREET | NUMBER_WORD)
@@ -75,9 +90,13 @@ impl<'a> Places<'a> {
     pub(crate) fn name_forward(&self, at: usize, most: usize) -> usize {
         let (mut end, mut next, mut words) = (at, at, 0);
         while words < most
+            && (next == at || self.near(next))
             && let Some(token) = self.token(next)
         {
-            let small = token.shape == Shape::Word && token.is(SMALL | PARTICLE | AND) && token.letters <= 5;
+            // `Stoke-on-Trent`, `Sveti Jurij ob Ščavnici`
+            let hyphened = next > at && self.before(next).is_some_and(|sign| sign.sign('-')) && self.tight(next - 1);
+            let short = token.letters <= 3 && !token.is(SMALL | MEASURE);
+            let small = token.shape == Shape::Word && (token.is(PARTICLE | AND) || short || hyphened);
             match token.shape {
                 _ if self.is_name(next) && !token.is(UNIT_SURE) => {
                     words += 1;
@@ -97,19 +116,24 @@ impl<'a> Places<'a> {
     pub(crate) fn name_back(&self, at: usize, most: usize) -> usize {
         let (mut start, mut next, mut words) = (at, at, 0);
         while words < most
+            && self.near(next)
             && let Some(previous) = next.checked_sub(1)
             && let Some(token) = self.token(previous)
         {
             let particle = token.shape == Shape::Word && token.is(PARTICLE) && !token.capital;
+            // `Queen's`
+            let genitive = token.initial == Some('s')
+                && self.before(previous).is_some_and(|sign| sign.sign('\''))
+                && self.tight(previous - 1);
             match token.shape {
-                _ if self.is_name(previous) && !token.is(PLACE_CUE | NO_STREET) => {
+                _ if self.is_name(previous) && !token.is(PLACE_CUE | NO_STREET | POSTCODE_LABEL) => {
                     words += 1;
                     start = previous;
                 }
                 Shape::Sign('-' | '\'') if self.tight(previous) => {}
                 Shape::Sign('.')
                     if self.before(previous).is_some_and(|word| word.letters <= 3 && word.shape == Shape::Word) => {}
-                _ if particle && start < at && !self.lower => {}
+                _ if genitive || (particle && start < at && !self.lower) => {}
                 _ => break,
             }
             next = previous;
@@ -148,9 +172,14 @@ impl<'a> Places<'a> {
     pub(crate) fn numbers_back(&self, at: usize) -> usize {
         let mut start = at;
         for _ in 0..2 {
+            if !self.near(start) {
+                break;
+            }
             let Some(previous) = start.checked_sub(1) else { break };
             let comma = start == at && self.token(previous).is_some_and(|token| token.sign(','));
             let Some(place) = previous.checked_sub(usize::from(comma)) else { break };
+            // `8 bis`
+            let place = if place > 0 && self.is_any(place, &["bis", "ter", "quater"]) { place - 1 } else { place };
             let number = self.token(place).is_some_and(|token| token.has_digit() && token.letters <= 6);
             let starts = self.word(place).starts_with(|c: char| c.is_ascii_digit());
             let labelled = self.before(place).is_some_and(|word| {
@@ -161,7 +190,12 @@ impl<'a> Places<'a> {
             }
             start = place;
         }
-        start
+        // A third one makes it a row of figures.
+        let row = start < at
+            && start > 0
+            && self.token(start - 1).is_some_and(|token| token.shape == Shape::Number)
+            && self.follows(start);
+        if row { at } else { start }
     }
 
     /// Where a postcode ends that begins at `at`.
@@ -172,7 +206,12 @@ impl<'a> Places<'a> {
             |most: u16| next.is_some_and(|next| next.is_text() && next.letters <= most && self.follows(at + 1));
         match (token.shape, token.letters) {
             // `D-10115`
-            (Shape::Word, 1..=2) if token.all_upper() && next.is_some_and(|next| next.sign('-')) && self.tight(at) => {
+            (Shape::Word, 1..=3)
+                if token.all_upper()
+                    && self.is_any(at, &COUNTRY_CODES)
+                    && next.is_some_and(|next| next.sign('-'))
+                    && self.tight(at) =>
+            {
                 let number = self.token(at + 2)?;
                 (number.shape == Shape::Number && (4..=5).contains(&number.letters)).then_some(at + 3)
             }

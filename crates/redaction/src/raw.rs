@@ -12,13 +12,20 @@ pub(crate) struct Raw {
     pub(crate) end: usize,
     /// What it is.
     pub(crate) kind: Kind,
+    /// How sure the kind is: the lowest wins.
+    pub(crate) rank: u8,
     /// Whose name in which form, of a [`Kind::Person`].
     pub(crate) name: Option<(usize, Form)>,
 }
 
 impl Raw {
     pub(crate) fn new(start: usize, end: usize, kind: Kind) -> Self {
-        Self { start, end, kind, name: None }
+        Self { start, end, kind, rank: kind as u8, name: None }
+    }
+
+    /// What the form alone makes one: whatever else claims it is more likely.
+    pub(crate) fn by_form(start: usize, end: usize, kind: Kind) -> Self {
+        Self { rank: u8::MAX, ..Self::new(start, end, kind) }
     }
 }
 
@@ -26,7 +33,7 @@ impl Raw {
 /// most specific one's. A name that is part of something else is that.
 pub(crate) fn settle(mut found: Vec<Raw>) -> Vec<Raw> {
     found.retain(|raw| raw.start < raw.end);
-    found.sort_by_key(|raw| (raw.start, std::cmp::Reverse(raw.end), raw.kind));
+    found.sort_by_key(|raw| (raw.start, std::cmp::Reverse(raw.end), raw.rank));
     let mut settled: Vec<Raw> = Vec::with_capacity(found.len());
     for raw in found {
         match settled.last_mut() {
@@ -35,8 +42,9 @@ pub(crate) fn settle(mut found: Vec<Raw>) -> Vec<Raw> {
                 let whole = raw.end.max(last.end);
                 let same = raw.start == last.start && raw.end == last.end;
                 // What lies within something longer is a part of it; only of equal or crossing ones the kind decides.
-                if (same || raw.end > last.end) && (raw.kind < last.kind || (raw.kind == last.kind && wider)) {
+                if (same || raw.end > last.end) && (raw.rank < last.rank || (raw.rank == last.rank && wider)) {
                     last.kind = raw.kind;
+                    last.rank = raw.rank;
                     last.name = raw.name;
                 }
                 last.end = whole;
@@ -57,7 +65,7 @@ mod tests {
         let found = vec![
             Raw::new(5, 9, Kind::Phone),
             Raw::new(0, 4, Kind::Person),
-            Raw::new(7, 12, Kind::ReferenceNumber),
+            Raw::by_form(7, 12, Kind::ReferenceNumber),
             Raw::new(20, 30, Kind::PostalAddress),
             Raw::new(22, 25, Kind::Email),
             Raw::new(3, 3, Kind::Email),

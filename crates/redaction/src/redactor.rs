@@ -61,17 +61,7 @@ impl Redactor {
 
     /// Every value of `text`, in order, without overlap. `people` are those whose names are looked for.
     pub fn find(&self, text: &str, people: &[Address]) -> Vec<Finding> {
-        let values = self.detect(text, &NameBook::new(people));
-        let ends = values.iter().map(|raw| raw.start).chain(std::iter::once(text.len()));
-        let starts = std::iter::once(0).chain(values.iter().map(|raw| raw.end));
-        let literals = starts.zip(ends).flat_map(|(start, end)| literals(text, start, end));
-        let mut found: Vec<Raw> = literals.map(|(start, end)| Raw::new(start, end, Kind::Literal)).collect();
-        found.extend(&values);
-        found.sort_by_key(|raw| raw.start);
-        found
-            .into_iter()
-            .filter_map(|raw| Some(Finding { span: Span::new(raw.start, raw.end)?, kind: raw.kind }))
-            .collect()
+        self.session(people).find(text)
     }
 
     /// Begins a request in which `people` take part.
@@ -91,7 +81,11 @@ impl Redactor {
         let mut found: Vec<Raw> = Vec::new();
         let mut add = |span: Span, kind: Kind| found.push(Raw::new(span.start(), span.end(), kind));
         if plain.contains('@') {
-            find_emails(plain).into_iter().for_each(|span| add(span, Kind::Email));
+            for span in find_emails(plain) {
+                // `?to=max@firma.example`
+                let parameter = span.of(plain).and_then(|email| email.rfind('=')).map_or(0, |sign| sign + 1);
+                Span::new(span.start() + parameter, span.end()).into_iter().for_each(|span| add(span, Kind::Email));
+            }
         }
         if plain.bytes().any(|byte| byte.is_ascii_digit()) {
             find_ibans(plain).into_iter().for_each(|iban| add(iban.span, Kind::Iban));
@@ -121,15 +115,17 @@ impl Redactor {
 pub(crate) fn literals(text: &str, start: usize, end: usize) -> Vec<(usize, usize)> {
     let gap = text.get(start..end).unwrap_or_default();
     let mut found = Vec::new();
-    let mut at = 0;
+    let (mut at, mut cut) = (0, 0);
     while let Some(skip) = gap.get(at..).and_then(|rest| rest.bytes().position(may_begin_byte)) {
         at += skip;
         let Some(rest) = gap.get(at..) else { break };
-        let before = gap.get(..at).and_then(|before| before.chars().next_back());
+        // Behind a value or another literal a placeholder's bracket will stand.
+        let before = gap.get(cut..at).and_then(|before| before.chars().next_back());
         match scan(rest, before, true) {
             Scan::Found { length, .. } => {
                 found.push((start + at, start + at + length));
                 at += length;
+                cut = at;
             }
             Scan::Nothing | Scan::More => at += rest.chars().next().map_or(1, char::len_utf8),
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
-use rejoinder_domain::Address;
+use rejoinder_domain::{Address, Span};
 use serde_json::Value;
 
 use crate::error::RedactionError;
@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::name::{Form as NameForm, NameBook};
 use crate::placeholder;
 use crate::raw::Raw;
-use crate::redactor::{Redactor, literals};
+use crate::redactor::{Finding, Redactor, literals};
 use crate::restorer::{Form, Restorer};
 use crate::token::fold;
 use crate::view::View;
@@ -46,6 +46,9 @@ struct Target {
     /// Whether it counts only where no letter adjoins.
     whole_word: bool,
 }
+
+/// What is replaced: first byte, one past the last, for what it stands, in which form.
+type Piece = (usize, usize, Subject, &'static str);
 
 /// The placeholders of one request, the same in all of its texts.
 ///
@@ -112,6 +115,13 @@ impl Session {
             self.look_for(surface, &subject, form);
         }
         self.found.insert(text.into(), found);
+    }
+
+    /// Everything in a text that [`Session::redact`] replaces.
+    pub(crate) fn find(&mut self, text: &str) -> Vec<Finding> {
+        self.learn(text);
+        let finding = |piece: Piece| Some(Finding { span: Span::new(piece.0, piece.1)?, kind: piece.2.kind });
+        self.pieces(text).into_iter().filter_map(finding).collect()
     }
 
     /// The text with everything replaced that was found in it or in a text learnt before.
@@ -198,7 +208,7 @@ impl Session {
     }
 
     /// What is replaced in a text, in order.
-    fn pieces(&mut self, text: &str) -> Vec<(usize, usize, Subject, &'static str)> {
+    fn pieces(&mut self, text: &str) -> Vec<Piece> {
         let found = self.found.get(text).cloned().unwrap_or_default();
         let mut pieces = Vec::with_capacity(found.len());
         let mut at = 0;
@@ -226,17 +236,13 @@ impl Session {
     }
 
     /// Known values between two places of a text.
-    fn verbatim(
-        &mut self,
-        text: &str,
-        start: usize,
-        end: usize,
-        pieces: &mut Vec<(usize, usize, Subject, &'static str)>,
-    ) {
+    fn verbatim(&mut self, text: &str, start: usize, end: usize, pieces: &mut Vec<Piece>) {
         if start >= end {
             return;
         }
         let Some(search) = self.compiled() else { return };
+        let from = pieces.len();
+        let mut rejected = Vec::new();
         let mut at = start;
         while let Some(hit) = search.automaton.find(Input::new(text).range(at..end)) {
             let Some(target) = search.targets.get(hit.pattern().as_usize()) else { break };
@@ -244,12 +250,26 @@ impl Session {
             let adjoins = before.is_some_and(|before| before.ends_with(char::is_alphabetic))
                 || after.is_some_and(|after| after.starts_with(char::is_alphabetic));
             if target.whole_word && adjoins {
+                rejected.push((hit.start(), hit.end(), target.subject.clone(), target.form));
                 at = hit.start()
                     + text.get(hit.start()..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
                 continue;
             }
             pieces.push((hit.start(), hit.end(), target.subject.clone(), target.form));
             at = hit.end();
+        }
+        // A short name beside a value that is replaced now stands alone.
+        for (hit_start, hit_end, subject, form) in rejected {
+            let found = pieces.get(from..).unwrap_or_default();
+            let place = found.partition_point(|piece| piece.1 <= hit_start);
+            let left = place.checked_sub(1).and_then(|left| found.get(left)).map_or(start, |piece| piece.1);
+            let right = found.get(place).map_or(end, |piece| piece.0);
+            let free = right >= hit_end
+                && !text.get(left..hit_start).is_some_and(|before| before.ends_with(char::is_alphabetic))
+                && !text.get(hit_end..right).is_some_and(|after| after.starts_with(char::is_alphabetic));
+            if free {
+                pieces.insert(from + place, (hit_start, hit_end, subject, form));
+            }
         }
     }
 
@@ -363,6 +383,10 @@ fn written_elsewhere(surface: &str, subject: &Subject) -> Vec<String> {
         }
     }
     written.push(escaped.to_owned());
+    // JSON within JSON: arguments of a tool in a transcript.
+    let twice: Vec<String> =
+        written.iter().filter(|text| text.contains('\\')).map(|text| text.replace('\\', "\\\\")).collect();
+    written.extend(twice);
     written.retain(|text| !text.is_empty());
     written
 }
