@@ -46,17 +46,17 @@ fn main() {
         redact.push(started.elapsed());
         let started = Instant::now();
         let mut restorer = session.restorer(Form::Text);
-        let mut restored = String::new();
+        let mut shown = String::new();
         let mut rest = redacted.as_str();
         while !rest.is_empty() {
             let end = (4..rest.len()).find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
             let (part, after) = rest.split_at(end);
-            restored.push_str(&restorer.push(part));
+            shown.push_str(&restorer.push(part));
             rest = after;
         }
-        restored.push_str(&restorer.finish());
+        shown.push_str(&restorer.finish());
         restore.push(started.elapsed());
-        assert_eq!(restored, text, "what was redacted comes back");
+        assert_eq!(shown, text, "what was redacted comes back");
         assert!(!found.is_empty() || redacted == text, "nothing found, nothing replaced");
     }
     println!("{} bytes, {ROUNDS} rounds", text.len());

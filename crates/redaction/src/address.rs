@@ -355,8 +355,8 @@ impl Finder<'_> {
         let close = !places.before(named).is_some_and(|comma| comma.sign(','));
         let numbered = close && start < named && places.token(start).is_some_and(|number| number.letters >= 3);
         let unit = self.unit_follows(end);
-        let placed = self.place_before(start) || self.place_before(self.crossing_before(start, true));
-        ((numbered && !places.lower) || unit || placed).then_some(Anchor { start, end, sure: true })
+        let cued = self.place_before(start) || self.place_before(self.crossing_before(start, true));
+        ((numbered && !places.lower) || unit || cued).then_some(Anchor { start, end, sure: true })
     }
 
     fn unit_follows(&self, end: usize) -> bool {
@@ -417,17 +417,13 @@ impl Finder<'_> {
         let opens = places
             .before(at)
             .is_none_or(|before| matches!(before.shape, Shape::Break(_) | Shape::Sign(',' | '>' | '|')));
-        let placed = self.place_before(at)
+        let cued = self.place_before(at)
             || (places.word(at).len() == 5
                 && places.before(at).is_some_and(|word| word.is(SMALL) && word.letters <= 4));
         let closes = places
             .token(town)
             .is_none_or(|after| matches!(after.shape, Shape::Break(_) | Shape::Sign(',' | '.' | '(' | ')' | '"')));
-        (named && !year && ((opens && closes) || (placed && closes))).then_some(Anchor {
-            start: at,
-            end: town,
-            sure: false,
-        })
+        (named && !year && (opens || cued) && closes).then_some(Anchor { start: at, end: town, sure: false })
     }
 
     /// `X and` before a street, and `the corner of` before that.

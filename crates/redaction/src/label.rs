@@ -237,7 +237,8 @@ impl Reader<'_> {
             return None;
         }
         // A long number, also with letters before it; what mixes both is a hash or a key.
-        let long = digits >= 9 && word.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 9);
+        let number = word.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let long = number.len() >= 9 && number.bytes().all(|byte| byte.is_ascii_digit());
         let hash = before.is_some_and(|before| before.sign('#')) && self.tight(at - 1);
         if (hash && digits >= 5) || long {
             return self.shape(at, self.atom_of_numbers(at));
@@ -273,10 +274,9 @@ impl Reader<'_> {
             && self.tight(at - 1)
             && self.tight(at - 2)
             && number(at.checked_sub(2));
-        let one_point = !(at >= 4 && point(at.checked_sub(3)) && self.tight(at - 3))
-            && !(point(Some(at + 1)) && self.tight(at) && self.tight(at + 1));
-        let digits = |place: usize| self.token(place).map_or(0, |token| token.letters);
-        behind && one_point && digits(at - 2) <= 6
+        let point_before = at >= 4 && point(at.checked_sub(3)) && self.tight(at - 3);
+        let point_after = point(Some(at + 1)) && self.tight(at) && self.tight(at + 1);
+        behind && !point_before && !point_after && self.token(at - 2).is_some_and(|token| token.letters <= 6)
     }
 
     fn atom_of_numbers(&self, at: usize) -> usize {

@@ -46,6 +46,7 @@ mod view;
 
 pub use error::RedactionError;
 pub use kind::Kind;
+pub use placeholder::PLACEHOLDER_NOTE;
 pub use redactor::{Finding, RedactionOptions, Redactor};
 pub use restorer::{Form, Restorer};
 pub use session::Session;

@@ -123,7 +123,9 @@ impl NameBook {
         let (first, last) = (of(Form::First), of(Form::Last));
         if let (Some(initial), true) = (first.chars().next(), last.len() > 2) {
             for glued in [format!("{first}{last}"), format!("{last}{first}"), format!("{initial}{last}")] {
-                spellings(&glued).iter().for_each(|folded| self.enter(folded, Entry { person, part: None }));
+                for folded in spellings(&glued) {
+                    self.enter(&folded, Entry { person, part: None });
+                }
             }
         }
         let part = |(word, form): &(String, Form)| Part { initial: fold(word).chars().next(), form: *form };
@@ -181,7 +183,7 @@ impl NameBook {
         let Some(first) = entry.part else { return run };
         let Some(person) = self.people.get(entry.person) else { return run };
         let mut used: u32 = 1 << first;
-        run.inflected = tokens.get(at).is_some_and(|token| self.index.get(&token.hash).is_none());
+        run.inflected = tokens.get(at).is_some_and(|token| !self.index.contains_key(&token.hash));
         let mut next = at + 1;
         let mut at_part = first;
         while !run.inflected

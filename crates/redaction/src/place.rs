@@ -61,9 +61,7 @@ impl<'a> Places<'a> {
 
     /// Whether nothing but a space stands before a token, on its line.
     pub(crate) fn follows(&self, at: usize) -> bool {
-        self.near(at)
-            && self.token(at).is_some_and(Token::is_text)
-            && self.before(at).is_some_and(|token| token.is_text())
+        self.near(at) && self.token(at).is_some_and(Token::is_text) && self.before(at).is_some_and(Token::is_text)
     }
 
     /// Whether nothing at all stands between a token and the next.

@@ -7,6 +7,11 @@
 
 use crate::kind::Kind;
 
+/// What tells a model how to treat placeholders; it belongs to the instructions of a prompt that was redacted.
+pub const PLACEHOLDER_NOTE: &str = "Some values of this conversation are replaced by placeholders: a word in capitals and a \
+number in square brackets. Where you refer to such a value, copy its placeholder exactly as it stands, brackets included. \
+Do not make up placeholders and do not guess what they stand for.";
+
 /// What stands at the beginning of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scan {

@@ -79,19 +79,19 @@ impl Redactor {
         let plain = view.plain();
         let tokens = tokens(plain);
         let mut found: Vec<Raw> = Vec::new();
-        let mut add = |span: Span, kind: Kind| found.push(Raw::new(span.start(), span.end(), kind));
+        let raw = |span: Span, kind: Kind| Raw::new(span.start(), span.end(), kind);
         if plain.contains('@') {
             for span in find_emails(plain) {
                 // `?to=max@firma.example`
                 let parameter = span.of(plain).and_then(|email| email.rfind('=')).map_or(0, |sign| sign + 1);
-                Span::new(span.start() + parameter, span.end()).into_iter().for_each(|span| add(span, Kind::Email));
+                found.push(Raw::new(span.start() + parameter, span.end(), Kind::Email));
             }
         }
         if plain.bytes().any(|byte| byte.is_ascii_digit()) {
-            find_ibans(plain).into_iter().for_each(|iban| add(iban.span, Kind::Iban));
-            find_cards(plain).into_iter().for_each(|card| add(card.span, Kind::Card));
+            found.extend(find_ibans(plain).into_iter().map(|iban| raw(iban.span, Kind::Iban)));
+            found.extend(find_cards(plain).into_iter().map(|card| raw(card.span, Kind::Card)));
             let identities = find_identities(plain).into_iter().filter(|identity| identity.certain);
-            identities.for_each(|identity| add(identity.span, Kind::NationalId));
+            found.extend(identities.map(|identity| raw(identity.span, Kind::NationalId)));
             found.extend(find_labelled(plain, &tokens));
             found.extend(find_telephones(plain, &tokens));
         }

@@ -1,6 +1,7 @@
 //! One request: what was found in its texts, and what stands for it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
@@ -17,7 +18,7 @@ use crate::restorer::{Form, Restorer};
 use crate::token::fold;
 use crate::view::View;
 
-/// JSON is read this deep, as serde_json reads it.
+/// JSON is read this deep, as `serde_json` reads it.
 const DEPTH: usize = 128;
 
 /// A name alone of fewer letters is part of too many words: it counts only where no letter adjoins.
@@ -142,11 +143,15 @@ impl Session {
 
     /// Learns every string of a JSON value.
     pub fn learn_json(&mut self, value: &Value) {
-        match value {
-            Value::String(text) => self.learn(text),
-            Value::Array(items) => items.iter().for_each(|item| self.learn_json(item)),
-            Value::Object(fields) => fields.values().for_each(|field| self.learn_json(field)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        // No recursion: a value may be nested as deep as a program makes it.
+        let mut left = vec![value];
+        while let Some(value) = left.pop() {
+            match value {
+                Value::String(text) => self.learn(text),
+                Value::Array(items) => left.extend(items.iter().rev()),
+                Value::Object(fields) => left.extend(fields.values()),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
         }
     }
 
@@ -182,7 +187,7 @@ impl Session {
                 let written = number.to_string();
                 let sure = |raw: &Raw| matches!(raw.kind, Kind::Card | Kind::NationalId | Kind::Phone);
                 let found = self.redactor.detect(&written, &self.book);
-                let known = !self.pieces(&written).is_empty() && self.found.get(written.as_str()).is_none();
+                let known = !self.pieces(&written).is_empty();
                 if known || found.iter().any(sure) { Err(RedactionError::Number) } else { Ok(value.clone()) }
             }
             Value::Null | Value::Bool(_) => Ok(value.clone()),
@@ -202,9 +207,9 @@ impl Session {
     /// A whole answer with the values put back.
     pub fn restore(&self, text: &str) -> String {
         let mut restorer = self.restorer(Form::Text);
-        let mut restored = restorer.push(text);
-        restored.push_str(&restorer.finish());
-        restored
+        let mut shown = restorer.push(text);
+        shown.push_str(&restorer.finish());
+        shown
     }
 
     /// What is replaced in a text, in order.
@@ -399,7 +404,8 @@ fn ascii_escaped(text: &str, upper: bool) -> String {
             continue;
         }
         for unit in c.encode_utf16(&mut [0; 2]) {
-            escaped.push_str(&if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") });
+            // Writing to a string does not fail.
+            let _ = if upper { write!(escaped, "\\u{unit:04X}") } else { write!(escaped, "\\u{unit:04x}") };
         }
     }
     escaped

@@ -191,7 +191,9 @@ fn a_value_is_replaced_in_every_text_of_the_request() {
         "{\"who\": \"J\\u00fcrgen von der Heide\", \"street\": \"Hauptstr. 5\\n10115 Berlin\"}",
         "Hauptstr. 5\n10115 Berlin",
     ];
-    texts.iter().for_each(|text| session.learn(text));
+    for text in texts {
+        session.learn(text);
+    }
     let redacted: Vec<String> = texts.iter().map(|text| session.redact(text)).collect();
     assert_eq!(redacted[0], "see [ACCOUNT_1] in the log");
     assert_eq!(redacted[1], "file_[ACCOUNT_1].pdf of Weberei");
@@ -210,9 +212,9 @@ fn what_a_model_mangles_or_invents_is_flagged() {
     let answer =
         "Dear [PERSON_1], [person_1] [PERSON 1] PERSON_1] [PERSON_2] [EMAIL_7] 【EMAIL_1】 [COMPANY_1] [EMAIL_1].";
     let mut restorer = session.restorer(Form::Text);
-    let restored = restorer.push(answer) + &restorer.finish();
+    let shown = restorer.push(answer) + &restorer.finish();
     assert_eq!(
-        restored,
+        shown,
         "Dear Anna Weber, [[check: name]] [[check: name]] [[check: name]] [[check: name]] [[check: e-mail address]] \
          [[check: e-mail address]] [[check: value]] anna.weber@kunde.example."
     );
@@ -239,9 +241,9 @@ fn json_keeps_its_form() {
     let written = serde_json::to_string(&redacted).unwrap();
     assert!(!written.contains("Weber") && !written.contains("Haupt"), "{written}");
     let mut restorer = session.restorer(Form::Json);
-    let restored: String =
-        written.chars().map(|c| restorer.push(&c.to_string())).collect::<String>() + &restorer.finish();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&restored).unwrap(), value);
+    let mut json: String = written.chars().map(|c| restorer.push(&c.to_string())).collect();
+    json.push_str(&restorer.finish());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
 
     assert_eq!(session.redact_json(&json!({"anna.weber@kunde.example": 1})), Err(RedactionError::Key));
     assert_eq!(session.redact_json(&json!({"a": [4_111_111_111_111_111_u64]})), Err(RedactionError::Number));

@@ -100,18 +100,18 @@ fn text() -> impl Strategy<Value = String> {
 
 fn restored(session: &Session, text: &str, form: Form, cuts: &[usize]) -> (String, u32) {
     let mut restorer = session.restorer(form);
-    let (mut restored, mut rest) = (String::new(), text);
+    let (mut shown, mut rest) = (String::new(), text);
     for cut in cuts.iter().cycle() {
         if rest.is_empty() || cuts.is_empty() {
             break;
         }
         let end = (*cut + 1..rest.len()).find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
-        restored.push_str(&restorer.push(&rest[..end]));
+        shown.push_str(&restorer.push(&rest[..end]));
         rest = &rest[end..];
     }
-    restored.push_str(&restorer.push(rest));
-    restored.push_str(&restorer.finish());
-    (restored, restorer.flagged())
+    shown.push_str(&restorer.push(rest));
+    shown.push_str(&restorer.finish());
+    (shown, restorer.flagged())
 }
 
 /// The text with a sign that stands in no value in place of every placeholder.
@@ -123,15 +123,12 @@ fn without_placeholders(redacted: &str) -> String {
         let is_one = |inner: &&str| {
             inner.contains('_') && inner.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
         };
-        match inner.filter(is_one) {
-            Some(inner) => {
-                left.push('\u{1}');
-                rest = &rest[at + inner.len() + 2..];
-            }
-            None => {
-                left.push('[');
-                rest = &rest[at + 1..];
-            }
+        if let Some(inner) = inner.filter(is_one) {
+            left.push('\u{1}');
+            rest = &rest[at + inner.len() + 2..];
+        } else {
+            left.push('[');
+            rest = &rest[at + 1..];
         }
     }
     left + rest
@@ -158,7 +155,9 @@ proptest! {
     #[test]
     fn what_is_redacted_comes_back(texts in proptest::collection::vec(text(), 1..4), cuts in proptest::collection::vec(0_usize..9, 1..6)) {
         let mut session = Redactor::default().session(&people());
-        texts.iter().for_each(|text| session.learn(text));
+        for text in &texts {
+            session.learn(text);
+        }
         for text in &texts {
             let redacted = session.redact(text);
             prop_assert_eq!(restored(&session, &redacted, Form::Text, &cuts), (text.clone(), 0), "{}", redacted);
@@ -173,7 +172,9 @@ proptest! {
         let in_json = escaped(&texts[0]);
         texts.push(in_json);
         let mut session = redactor.session(&people());
-        texts.iter().for_each(|text| session.learn(text));
+        for text in &texts {
+            session.learn(text);
+        }
         let left: Vec<String> = texts.iter().map(|text| without_placeholders(&session.redact(text))).collect();
         for text in &texts {
             for finding in redactor.find(text, &people()).into_iter().filter(|finding| finding.kind != Kind::Literal) {
