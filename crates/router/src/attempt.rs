@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rejoinder_domain::{
-    AttemptId, AttemptOutcome, EgressRecord, ErrorKind, FinishReason, GenerateEvent, GenerateRequest, GenerateStream,
-    Generated, ModelAttempt, OutputFormat, SeamError, Spending, TokenUsage, UsageRecord,
+    AttemptId, AttemptOutcome, Egress, EgressRecord, ErrorKind, FinishReason, GenerateEvent, GenerateRequest,
+    GenerateStream, Generated, ModelAttempt, OutputFormat, SeamError, Spending, TokenUsage, UsageRecord,
 };
 use rejoinder_redaction::{Form, Session};
 use tokio::sync::OwnedSemaphorePermit;
@@ -366,6 +366,10 @@ impl Attempt {
             first_token_ms: attempt.first_token_ms,
         });
         self.inner.observe(&attempt, request.context.purpose);
+        let is_remote = self.state.target.options.place == Place::Remote;
+        if self.call.policy == Egress::RemoteAllowed || (self.call.policy == Egress::RedactThenRemote && is_remote) {
+            crate::trace::content(&self.span, &self.request, &self.raw);
+        }
         crate::trace::ended(&self.span, &attempt);
         attempt
     }

@@ -31,6 +31,26 @@ pub(crate) fn attempt(request: &GenerateRequest, target: &Target) -> Span {
     )
 }
 
+/// The texts of an attempt, for traces alone: the log never shows this target. Only what the policy lets leave the machine
+/// comes here, and only if somebody listens.
+pub(crate) fn content(span: &Span, request: &GenerateRequest, answer: &str) {
+    if tracing::enabled!(target: "rejoinder_content", tracing::Level::INFO) {
+        let messages = request.messages.iter().map(|message| {
+            serde_json::json!({"role": message.role.as_str(), "parts": [{"type": "text", "content": message.content}]})
+        });
+        let input = serde_json::Value::Array(messages.collect()).to_string();
+        let output =
+            serde_json::json!([{"role": "assistant", "parts": [{"type": "text", "content": answer}]}]).to_string();
+        tracing::event!(
+            target: "rejoinder_content",
+            parent: span,
+            tracing::Level::INFO,
+            { gen_ai.input.messages = input, gen_ai.output.messages = output },
+            "content"
+        );
+    }
+}
+
 /// What became of it.
 pub(crate) fn ended(span: &Span, attempt: &ModelAttempt) {
     span.record("rejoinder.outcome", attempt.outcome.code());
