@@ -1,5 +1,4 @@
-//! What a request lets leave the machine. No tier of this version sends anything anywhere, so every value is kept; the
-//! field is read so that a client can state its policy now and a misspelt value is an error, not a leak later.
+//! What a request lets leave the machine.
 
 use serde::Deserialize;
 
@@ -10,4 +9,14 @@ pub(crate) enum Egress {
     LocalOnly,
     RedactThenRemote,
     RemoteAllowed,
+}
+
+impl From<Egress> for rejoinder::Egress {
+    fn from(egress: Egress) -> Self {
+        match egress {
+            Egress::LocalOnly => Self::LocalOnly,
+            Egress::RedactThenRemote => Self::RedactThenRemote,
+            Egress::RemoteAllowed => Self::RemoteAllowed,
+        }
+    }
 }

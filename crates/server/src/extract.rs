@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::{Extension, Json};
 use jiff::Timestamp;
-use rejoinder::assist::{Evidence, ExtractInput, ExtractRequest};
+use rejoinder::assist::{Caller, Evidence, ExtractInput, ExtractRequest};
 use rejoinder::{Extracted, Rejoinder, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::problem::Problem;
+use crate::request_id::RequestId;
 use crate::server::App;
 use crate::suggest::{AttemptDto, UsageDto};
 use crate::ticket::TicketDto;
@@ -35,7 +36,6 @@ pub struct ExtractAttributesRequest {
     #[serde(default)]
     current: Option<Value>,
     #[serde(default)]
-    #[expect(dead_code, reason = "read so that a misspelt policy is an error; every tier of this version is local")]
     egress: Option<egress::Egress>,
 }
 
@@ -79,11 +79,20 @@ struct ChangeDto {
     new: Value,
 }
 
-/// Answers one request: the same for the route and for `rejoinder extract`.
+/// Answers one request, for `rejoinder extract`.
 pub async fn extract(
     rejoinder: &Rejoinder,
     tenant: &TenantId,
     request: ExtractAttributesRequest,
+) -> Result<ExtractAttributesAnswer, Problem> {
+    answer(rejoinder, tenant, request, "").await
+}
+
+async fn answer(
+    rejoinder: &Rejoinder,
+    tenant: &TenantId,
+    request: ExtractAttributesRequest,
+    request_id: &str,
 ) -> Result<ExtractAttributesAnswer, Problem> {
     let input = match (request.text, request.ticket) {
         (Some(text), None) => ExtractInput::Text { text, written_at: request.written_at },
@@ -97,18 +106,20 @@ pub async fn extract(
     let Some(schema) = request.schema else {
         return Err(Problem::invalid("/schema", "send a JSON Schema"));
     };
-    let request = ExtractRequest { input, schema, current: request.current };
+    let caller = Caller { request_id: request_id.to_owned(), egress: request.egress.map(Into::into) };
+    let request = ExtractRequest { input, schema, current: request.current, caller };
     let extracted = rejoinder.extract(tenant, &request).await.map_err(|error| Problem::from_library(&error))?;
     Ok(extracted.into())
 }
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
 ) -> Result<Json<ExtractAttributesAnswer>, Problem> {
     let request = json::read(&headers, body, &app.config)?;
-    extract(&app.rejoinder, app.rejoinder.default_tenant(), request).await.map(Json)
+    answer(&app.rejoinder, app.rejoinder.default_tenant(), request, request_id.as_str()).await.map(Json)
 }
 
 impl From<Extracted> for ExtractAttributesAnswer {

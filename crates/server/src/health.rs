@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use rejoinder::{Place, TargetHealth};
 use serde::Serialize;
 
 use crate::server::App;
@@ -24,7 +25,37 @@ struct Ready {
     messages: u64,
     reply_pairs: u64,
     pending: u64,
+    /// What of the tenant's text may leave the machine.
+    egress: &'static str,
+    targets: Vec<TargetDto>,
     notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct TargetDto {
+    name: String,
+    model: String,
+    remote: bool,
+    context_tokens: usize,
+    /// `closed`: it is asked; `open`: it failed too often and is left alone; `half_open`: a few requests try it.
+    circuit: &'static str,
+    /// Of the breaker's window.
+    requests: u32,
+    failures: u32,
+}
+
+impl From<TargetHealth> for TargetDto {
+    fn from(target: TargetHealth) -> Self {
+        Self {
+            name: target.name,
+            model: target.model,
+            remote: target.place == Place::Remote,
+            context_tokens: target.context_tokens,
+            circuit: target.breaker.state.as_str(),
+            requests: target.breaker.requests,
+            failures: target.breaker.failures,
+        }
+    }
 }
 
 pub(crate) async fn alive() -> Response {
@@ -34,6 +65,8 @@ pub(crate) async fn alive() -> Response {
 /// Without an embedder it is ready all the same: it answers by words, and says so. It is not ready when its ledger cannot be read.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let rejoinder = app.rejoinder.clone();
+    let targets: Vec<TargetDto> = rejoinder.targets().into_iter().map(TargetDto::from).collect();
+    let egress = rejoinder.egress_policy(rejoinder.default_tenant()).as_str();
     let status = tokio::task::spawn_blocking(move || rejoinder.status(rejoinder.default_tenant())).await;
     let Ok(Ok(status)) = status else {
         tracing::error!("not ready: the ledger cannot be read");
@@ -56,6 +89,9 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     if pending > 0 {
         notes.push(format!("{pending} messages are not in this index yet; run `rejoinder ingest` again"));
     }
+    for target in targets.iter().filter(|target| target.circuit == "open") {
+        notes.push(format!("the target {} failed too often and is left alone for a while", target.name));
+    }
     Json(Ready {
         status: "ready",
         index_version: status.index_version,
@@ -64,6 +100,8 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         messages: status.totals.messages,
         reply_pairs: status.totals.pairs,
         pending,
+        egress,
+        targets,
         notes,
     })
     .into_response()

@@ -1,5 +1,5 @@
 //! The HTTP API of Rejoinder: `POST /v1/suggest-reply`, `/v1/extract-attributes`, `/v1/search`,
-//! the OpenAI-shaped routes, and health.
+//! the OpenAI-shaped routes, `/v1/usage`, `/v1/audit`, metrics, and health.
 //!
 //! A handler reads the request, makes one call of the library and converts the answer; nothing is decided here. The wire
 //! types are separate from the library's, so that either can change without the other.
@@ -20,8 +20,8 @@
 //! Invariants: without credentials it binds to loopback only; every error is an RFC 9457 problem (on
 //! the OpenAI-shaped routes one in OpenAI's shape) with a stable code and never internal text; the log holds ids, never bodies.
 //!
-//! Modules in reading order: [`server`], [`config`], [`suggest`], [`extract`], [`search`], `ticket`, `egress`, `health`,
-//! `openai` (the OpenAI-shaped routes), `sse`, [`problem`], `json`, [`request_id`].
+//! Modules in reading order: [`server`], [`config`], [`suggest`], `suggest_stream`, [`extract`], [`search`], `ticket`, `egress`, `health`,
+//! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, [`problem`], `json`, [`request_id`].
 
 pub mod config;
 pub mod extract;
@@ -31,12 +31,17 @@ pub mod search;
 pub mod server;
 pub mod suggest;
 
+mod audit;
 mod egress;
 mod health;
 mod json;
+mod metrics;
 mod openai;
+mod page;
 mod sse;
+mod suggest_stream;
 mod ticket;
+mod usage;
 
 pub use config::{OpenAiConfig, ServerConfig};
 pub use problem::{InvalidField, Problem};

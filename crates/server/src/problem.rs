@@ -62,6 +62,13 @@ impl Problem {
         problem
     }
 
+    /// 422: a parameter of the address is not what the route takes; without a name where it is in the detail.
+    pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let detail = if name.is_empty() { detail } else { format!("{name}: {detail}") };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "The request is not valid", detail)
+    }
+
     /// 422: the schema uses what extraction does not support.
     pub fn unsupported_schema(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let mut problem = Self::invalid(pointer, detail);
@@ -179,6 +186,16 @@ impl Problem {
                     )
                 }
             }
+            ErrorKind::OverBudget { resets_in } => Self {
+                retry_after_seconds: Some(resets_in.as_secs() + u64::from(resets_in.subsec_nanos() > 0)),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "over_budget",
+                    "The budget is used up",
+                    "there is some again after the time in Retry-After",
+                )
+            },
+            ErrorKind::DeadlineExceeded => Self::timed_out(),
             _ => Self::internal(),
         }
     }
@@ -193,8 +210,8 @@ impl Problem {
         )
     }
 
-    /// The response, with the request's id in it.
-    pub(crate) fn into_response_for(self, request_id: &RequestId) -> Response {
+    /// The document, with the request's id in it.
+    pub(crate) fn document(&self, request_id: &RequestId) -> String {
         let body = ProblemBody {
             r#type: format!("urn:rejoinder:problem:{}", self.code),
             title: self.title,
@@ -204,8 +221,12 @@ impl Problem {
             request_id: request_id.as_str(),
             errors: &self.errors,
         };
-        let text = serde_json::to_string(&body).unwrap_or_default();
-        let mut response = (self.status, text).into_response();
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// The document as a response.
+    pub(crate) fn into_response_for(self, request_id: &RequestId) -> Response {
+        let mut response = (self.status, self.document(request_id)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use crate::config::ServerConfig;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{extract, health, openai, search, suggest};
+use crate::{audit, extract, health, metrics, openai, search, suggest, usage};
 
 /// What every handler sees.
 pub(crate) struct App {
@@ -123,6 +123,9 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
         .merge(openai)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::handle))
+        .route("/v1/usage", get(usage::handle))
+        .route("/v1/audit", get(audit::handle))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(request_id::assign))

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use jiff::Timestamp;
-use rejoinder::assist::{Attempt, Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest, Usage};
-use rejoinder::{MailboxId, Rejoinder, TenantId};
+use rejoinder::assist::{Attempt, Caller, Citation, NoSuggestion, Retrieval, SuggestRequest, Suggestion, Usage};
+use rejoinder::{Cost, MailboxId, Rejoinder, Suggested, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
+use crate::request_id::RequestId;
 use crate::server::App;
 use crate::ticket::TicketDto;
-use crate::{egress, json};
+use crate::{egress, json, suggest_stream};
 
 /// The request's body.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,7 +33,6 @@ pub struct SuggestReplyRequest {
     #[serde(default)]
     max_tokens: Option<u32>,
     #[serde(default)]
-    #[expect(dead_code, reason = "read so that a misspelt policy is an error; every tier of this version is local")]
     egress: Option<egress::Egress>,
     #[serde(default)]
     stream: bool,
@@ -68,7 +69,7 @@ pub struct SuggestReplyAnswer {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct SuggestionDto {
+pub(crate) struct SuggestionDto {
     text: String,
     provider: String,
     model: String,
@@ -88,7 +89,7 @@ struct CheckDto {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct CitationDto {
+pub(crate) struct CitationDto {
     n: u32,
     message_id: String,
     mailbox: String,
@@ -107,6 +108,7 @@ pub(crate) struct AttemptDto {
     model: String,
     outcome: &'static str,
     ms: u64,
+    usage: UsageDto,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -124,45 +126,67 @@ struct TimingsDto {
     total: u64,
 }
 
-/// Answers one request: the same for the route and for `rejoinder suggest`.
+/// Answers one request in one piece, for `rejoinder suggest`.
 pub async fn suggest(
     rejoinder: &Rejoinder,
     tenant: &TenantId,
     request: SuggestReplyRequest,
 ) -> Result<SuggestReplyAnswer, Problem> {
     if request.stream {
-        return Err(Problem::invalid("/stream", "streaming is not supported yet; leave it out or send false"));
+        return Err(Problem::invalid("/stream", "only the server streams; leave it out or send false"));
     }
-    let request = SuggestRequest {
-        ticket: request.ticket.into(),
-        instructions: request.instructions,
-        tone: request.tone,
-        language: request.language,
-        candidates: request.candidates,
-        max_tokens: request.max_tokens,
-        retrieval: Retrieval {
-            limit: request.retrieval.limit,
-            since: request.retrieval.since,
-            mailboxes: request.retrieval.mailboxes.into_iter().map(MailboxId::from_stored).collect(),
-        },
-        agent_name: request.agent_name,
-    };
-    let suggested = rejoinder.suggest(tenant, &request).await.map_err(|error| Problem::from_library(&error))?;
-    Ok(SuggestReplyAnswer::new(suggested.id, suggested.index_version, suggested.answer))
+    whole(rejoinder, tenant, &request.into_request("")).await
+}
+
+async fn whole(
+    rejoinder: &Rejoinder,
+    tenant: &TenantId,
+    request: &SuggestRequest,
+) -> Result<SuggestReplyAnswer, Problem> {
+    let suggested = rejoinder.suggest(tenant, request).await.map_err(|error| Problem::from_library(&error))?;
+    Ok(suggested.into())
 }
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
-) -> Result<Json<SuggestReplyAnswer>, Problem> {
-    let request = json::read(&headers, body, &app.config)?;
-    suggest(&app.rejoinder, app.rejoinder.default_tenant(), request).await.map(Json)
+) -> Result<Response, Problem> {
+    let request: SuggestReplyRequest = json::read(&headers, body, &app.config)?;
+    let stream = request.stream;
+    let request = request.into_request(request_id.as_str());
+    if stream {
+        return suggest_stream::respond(&app, request, request_id).await;
+    }
+    let answer = whole(&app.rejoinder, app.rejoinder.default_tenant(), &request).await?;
+    Ok(Json(answer).into_response())
 }
 
-impl SuggestReplyAnswer {
-    fn new(id: String, index_version: String, answer: SuggestAnswer) -> Self {
-        let suggestions = answer.suggestions.into_iter().map(|suggestion| SuggestionDto {
+impl SuggestReplyRequest {
+    fn into_request(self, request_id: &str) -> SuggestRequest {
+        SuggestRequest {
+            ticket: self.ticket.into(),
+            instructions: self.instructions,
+            tone: self.tone,
+            language: self.language,
+            candidates: self.candidates,
+            max_tokens: self.max_tokens,
+            retrieval: Retrieval {
+                limit: self.retrieval.limit,
+                since: self.retrieval.since,
+                mailboxes: self.retrieval.mailboxes.into_iter().map(MailboxId::from_stored).collect(),
+            },
+            agent_name: self.agent_name,
+            caller: Caller { request_id: request_id.to_owned(), egress: self.egress.map(Into::into) },
+        }
+    }
+}
+
+impl From<Suggestion> for SuggestionDto {
+    fn from(suggestion: Suggestion) -> Self {
+        let checks = suggestion.checks.into_iter();
+        Self {
             text: suggestion.text,
             provider: suggestion.provider,
             model: suggestion.model,
@@ -170,17 +194,21 @@ impl SuggestReplyAnswer {
             confidence: suggestion.confidence,
             needs_review: suggestion.needs_review,
             review_reasons: suggestion.review_reasons,
-            checks: suggestion
-                .checks
-                .into_iter()
+            checks: checks
                 .map(|check| CheckDto { name: check.name, passed: check.passed, detail: check.detail })
                 .collect(),
             citations: suggestion.citations.into_iter().map(CitationDto::from).collect(),
-        });
+        }
+    }
+}
+
+impl From<Suggested> for SuggestReplyAnswer {
+    fn from(suggested: Suggested) -> Self {
+        let answer = suggested.answer;
         Self {
-            id,
+            id: suggested.id,
             ticket_id: answer.ticket_id,
-            suggestions: suggestions.collect(),
+            suggestions: answer.suggestions.into_iter().map(SuggestionDto::from).collect(),
             no_suggestion_reason: answer.no_suggestion_reason.map(NoSuggestion::code),
             nearest: answer.nearest.into_iter().map(CitationDto::from).collect(),
             attempts: answer.attempts.into_iter().map(AttemptDto::from).collect(),
@@ -190,14 +218,20 @@ impl SuggestReplyAnswer {
                 first_token: answer.timings.first_token,
                 total: answer.timings.total,
             },
-            index_version,
+            index_version: suggested.index_version,
         }
     }
 }
 
 impl From<Attempt> for AttemptDto {
     fn from(attempt: Attempt) -> Self {
-        Self { provider: attempt.provider, model: attempt.model, outcome: attempt.outcome, ms: attempt.ms }
+        Self {
+            provider: attempt.provider,
+            model: attempt.model,
+            outcome: attempt.outcome,
+            ms: attempt.ms,
+            usage: attempt.usage.into(),
+        }
     }
 }
 
@@ -207,7 +241,7 @@ impl From<Usage> for UsageDto {
             input_tokens: usage.input_tokens,
             cached_input_tokens: usage.cached_input_tokens,
             output_tokens: usage.output_tokens,
-            cost: usage.cost,
+            cost: usage.cost.map(Cost::units),
         }
     }
 }

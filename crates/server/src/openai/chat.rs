@@ -133,7 +133,7 @@ async fn whole(stream: GenerateStream, head: Head, delivery: Delivery) -> Result
         Ok(generated) => (generated.finish, Some(generated.usage)),
         Err(error) if error.kind == ErrorKind::OutputIncomplete => (FinishReason::Length, gathered.tokens()),
         Err(error) => {
-            let mut response = OpenAiError::from_seam(&error).into_response();
+            let mut response = OpenAiError::of_call(&error, &gathered.attempts).into_response();
             answer::tell(response.headers_mut(), &gathered.attempts);
             return Ok(response);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rejoinder::{ErrorKind, SeamError};
+use rejoinder::{ErrorKind, ModelAttempt, SeamError};
 use serde::Serialize;
 
 use crate::problem::{Problem, chain};
@@ -122,6 +122,16 @@ impl OpenAiError {
             tracing::error!(error = chain(error), "a model failed");
         }
         Self::from_kind(&error.kind, &error.message)
+    }
+
+    /// The failure of a call after these attempts: where the policy kept the prompt from a model, that is what is told.
+    pub(crate) fn of_call(error: &SeamError, attempts: &[ModelAttempt]) -> Self {
+        let denied = attempts.iter().any(|attempt| attempt.outcome.code() == "egress_denied");
+        if denied && error.kind == ErrorKind::Unavailable {
+            let message = "the policy keeps this prompt on the machine, where no model is ready";
+            return Self::new(StatusCode::FORBIDDEN, "permission_error", "egress_denied", message);
+        }
+        Self::from_seam(error)
     }
 
     /// `message` reaches the client only where the kind says that the request is at fault.

@@ -147,7 +147,7 @@ impl Chunks {
             Some(Ok(GenerateEvent::Done(generated))) => self.finish(generated.finish, Some(generated)),
             // What a client asked to have a form and did not allow the tokens for ends as OpenAI's answers do.
             Some(Err(error)) if error.kind == ErrorKind::OutputIncomplete => self.finish(FinishReason::Length, None),
-            Some(Err(error)) => self.fail(OpenAiError::from_seam(&error)),
+            Some(Err(error)) => self.fail(OpenAiError::of_call(&error, &self.attempts)),
             None => self.fail(OpenAiError::broken_off()),
         }
     }
