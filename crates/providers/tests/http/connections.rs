@@ -121,3 +121,14 @@ fn a_proxy_of_the_environment_is_not_used() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
+
+#[tokio::test]
+async fn https_is_never_anything_less() {
+    for asked in ALL {
+        let plain = ScriptedProvider::start(Script::always(Answer::echo())).await.unwrap();
+        let mut options = asked.options(&plain.base_url());
+        options.base_url = options.base_url.replace("http://", "https://");
+        let came = ask(asked.model(options).as_ref(), request("hi")).await;
+        assert_eq!((came.kind(), plain.requests()), (Some(ErrorKind::Transient), 0), "{asked:?}");
+    }
+}

@@ -122,6 +122,11 @@ async fn no_answer_is_cut_silently() {
         let mut mixture = Mixture::new(4, 0.7, Answer::text(TEXT).in_chunks_of(4));
         // Whoever waits for those needs a time-out, which is a router's.
         mixture.kinds.retain(|kind| !matches!(kind, Failure::Stall { .. } | Failure::Hang));
+        for kind in &mut mixture.kinds {
+            if let Failure::Slow(wait) = kind {
+                *wait = Duration::from_millis(1);
+            }
+        }
         let provider = ScriptedProvider::start(Script::mixture(mixture)).await.unwrap();
         let model = asked.model(asked.options(&provider.base_url()));
         let mut whole = 0;
