@@ -308,9 +308,11 @@ impl Inner {
             return refuse("busy", kind, "all places at the model are taken");
         };
         let input_tokens = call::input_tokens(request, target.model.as_ref(), target.options.place);
-        let reserved = TokenUsage { input: input_tokens, cached_input: 0, output: request.max_tokens };
+        // A provider may count some prompts half as high again as the estimate; what is not used comes back.
+        let input = input_tokens + input_tokens / 2;
+        let reserved = TokenUsage { input, cached_input: 0, output: request.max_tokens };
         let reserved = Spending {
-            tokens: (input_tokens + request.max_tokens) as u64,
+            tokens: (input + request.max_tokens) as u64,
             cost: if target.options.place == Place::Local {
                 Cost::default()
             } else {
