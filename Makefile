@@ -35,6 +35,7 @@ demo: models
 
 # The tests that compare with real weights find them by REJOINDER_SMOLLM2.
 test: models
+	@sh .ci/setup-tests
 	@if [ -f "$(SMOLLM2)" ]; then export REJOINDER_SMOLLM2="$(SMOLLM2)"; fi; set -x; $(CARGO) test --workspace --locked
 
 lint: setup

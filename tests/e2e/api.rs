@@ -54,11 +54,6 @@ fn errors_are_problems_that_name_the_place() {
     let huge = problem(&server.post("/v1/suggest-reply", &huge), 413, "too_large");
     assert!(huge["detail"].as_str().unwrap().contains("20000"), "{huge}");
 
-    let mut streamed = ticket("hello");
-    streamed["stream"] = json!(true);
-    let streamed = problem(&server.post("/v1/suggest-reply", &streamed.to_string()), 422, "invalid_request");
-    assert_eq!(streamed["errors"][0]["pointer"], "/stream");
-
     problem(&server.get("/v1/nothing"), 404, "not_found");
     problem(&server.get("/v1/suggest-reply"), 405, "method_not_allowed");
     let plain = ["-H", "content-type: text/plain", "--data-binary", "{}"];

@@ -1,0 +1,101 @@
+//! Suggestions while they are written.
+
+use rejoinder_scripted_provider::{Answer as Scripted, Failure, Script};
+use serde_json::{Value, json};
+
+use crate::product::{repository, sample};
+use crate::remote::{Event, Remotes, events};
+use crate::spine::ingest_sample;
+
+const ROUTE: &str = "/v1/suggest-reply";
+
+fn request(members: Value) -> String {
+    let mut body: Value = serde_json::from_str(&sample("tickets/T-2001.json")).unwrap();
+    if body.get("ticket").is_none() {
+        body = json!({ "ticket": body });
+    }
+    let Value::Object(members) = members else { panic!("an object") };
+    body.as_object_mut().unwrap().extend(members);
+    body.to_string()
+}
+
+fn names(events: &[Event]) -> Vec<&str> {
+    let mut names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn what_is_known_comes_at_once_and_the_whole_answer_last() {
+    assert!(repository().join("examples/mailbox").is_dir());
+    let draft = "Dear customer,\n\nthe invoice is attached once more. [1]\n\nKind regards";
+    let remotes = Remotes::new().with("remote", Script::always(Scripted::text(draft)));
+    let product = remotes.product("");
+    ingest_sample(&product);
+    let server = product.serve();
+    let whole = server.post(ROUTE, &request(json!({}))).json();
+    let streamed = events(&server.post(ROUTE, &request(json!({"stream": true}))));
+    let ids: Vec<String> = streamed.iter().map(|event| event.id.clone()).collect();
+    assert_eq!(ids, (1..=streamed.len()).map(|number| number.to_string()).collect::<Vec<_>>());
+    let names = names(&streamed);
+    assert_eq!(names[..2], ["retrieval", "draft"], "{names:?}");
+    assert_eq!(names.last(), Some(&"done"));
+    assert!(names.contains(&"delta"), "{names:?}");
+    assert!(!streamed[0].json()["citations"].as_array().unwrap().is_empty());
+    assert_eq!(streamed[1].json()["provider"], "exemplar");
+    let done = streamed.last().unwrap().json();
+    assert!(done["id"].as_str().unwrap().starts_with("sug_"));
+    let essence = |answer: &Value| {
+        let suggestion = &answer["suggestions"][0];
+        (suggestion["text"].clone(), suggestion["provider"].clone(), suggestion["citations"].clone())
+    };
+    assert_eq!(essence(&done), essence(&whole));
+}
+
+#[test]
+fn a_model_that_breaks_off_is_a_restart_and_the_earlier_reply_is_the_answer() {
+    let text = "Dear customer, the invoice is attached once more, as you asked us to do on Monday.";
+    let cut = rejoinder_scripted_provider::Behaviour::Fail(Failure::Cut { after: 4 }, Scripted::text(text));
+    let remotes = Remotes::new().with("remote", Script::always(cut));
+    let product = remotes.product("");
+    ingest_sample(&product);
+    let server = product.serve();
+    let streamed = events(&server.post(ROUTE, &request(json!({"stream": true}))));
+    let names = names(&streamed);
+    let delta = names.iter().position(|name| *name == "delta").expect("something was written");
+    let restart = names.iter().rposition(|name| *name == "restart").expect("what was written is void");
+    assert!(delta < restart && names.last() == Some(&"done"), "{names:?}");
+    let done = streamed.last().unwrap().json();
+    assert_eq!(done["suggestions"][0]["provider"], "exemplar", "{done}");
+    let attempts = done["attempts"].as_array().unwrap();
+    assert!(attempts.iter().any(|attempt| attempt["provider"] == "remote" && attempt["outcome"] != "ok"), "{done}");
+}
+
+#[test]
+fn a_wrong_request_has_its_status_also_where_a_stream_was_asked_for() {
+    let remotes = Remotes::new();
+    let product = remotes.product("");
+    let server = product.serve();
+    let wrong = server.post(ROUTE, &request(json!({"stream": true, "candidates": 0})));
+    assert_eq!(
+        (wrong.status, wrong.json()["errors"][0]["pointer"].as_str()),
+        (422, Some("/candidates")),
+        "{}",
+        wrong.body
+    );
+    let misspelt = server.post(ROUTE, &request(json!({"egress": "everything"})));
+    assert_eq!((misspelt.status, misspelt.json()["errors"][0]["pointer"].as_str()), (422, Some("/egress")));
+}
+
+#[test]
+fn a_suggestion_that_may_not_leave_the_machine_does_not() {
+    let remotes = Remotes::new().with("remote", Script::always(Scripted::text("Dear customer, thank you.")));
+    let product = remotes.product("");
+    ingest_sample(&product);
+    let server = product.serve();
+    let kept = server.post(ROUTE, &request(json!({"egress": "local_only"}))).json();
+    assert_eq!(kept["suggestions"][0]["provider"], "exemplar", "{kept}");
+    assert_eq!(remotes.provider("remote").requests(), 0);
+    server.post(ROUTE, &request(json!({"egress": "redact_then_remote"})));
+    assert_eq!(remotes.provider("remote").requests(), 1);
+}
