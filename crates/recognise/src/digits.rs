@@ -27,6 +27,11 @@ impl Window<'_> {
         bytes.flatten().map(|byte| byte - b'0').collect()
     }
 
+    /// How many digits there are.
+    pub(crate) fn len(&self) -> usize {
+        self.group_lengths().sum()
+    }
+
     /// How many digits each group has.
     pub(crate) fn group_lengths(&self) -> impl DoubleEndedIterator<Item = usize> {
         self.groups().iter().map(|(start, end)| end - start)

@@ -96,7 +96,13 @@ fn is_free(text: &str, span: Span) -> bool {
     !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
 }
 
+/// Groups of the number that has most of them, the French one.
+const GROUPS: usize = 7;
+
 fn read_digits(window: &Window<'_>) -> Option<(Scheme, bool)> {
+    if !matches!(window.len(), 9..=13 | 15) || window.group_lengths().count() > GROUPS {
+        return None;
+    }
     let digits = window.digits();
     let groups: Vec<usize> = window.group_lengths().collect();
     let signs = window.separators();

@@ -93,7 +93,8 @@ impl NameBook {
                 known.push((identity, person));
                 book.add(&parts, middle_initials(named), small_words(named));
             }
-            if named.chars().count() > 1 {
+            // One plain word is found as a word, and not wherever its letters stand.
+            if named.contains(' ') || !named.is_ascii() {
                 book.written.push((named.to_owned(), person));
             }
         }

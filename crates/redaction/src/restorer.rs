@@ -1,6 +1,7 @@
 //! Puts the values back, also into an answer whose parts end anywhere.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::kind::Kind;
@@ -17,13 +18,22 @@ pub enum Form {
 }
 
 /// Puts values back into one answer, part by part.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Restorer {
     values: Arc<HashMap<String, String>>,
     form: Form,
     held: String,
     before: Option<char>,
     flagged: u32,
+}
+
+/// How much it holds, and none of it.
+impl fmt::Debug for Restorer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (values, held) = (self.values.len(), self.held.len());
+        let mut shown = formatter.debug_struct("Restorer");
+        shown.field("values", &values).field("held", &held).field("flagged", &self.flagged).finish_non_exhaustive()
+    }
 }
 
 impl Restorer {

@@ -1,7 +1,7 @@
 //! One request: what was found in its texts, and what stands for it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
@@ -32,7 +32,6 @@ struct Subject {
     key: String,
 }
 
-#[derive(Debug)]
 struct Entry {
     number: u32,
     /// How many spellings of each form have a placeholder.
@@ -40,7 +39,7 @@ struct Entry {
 }
 
 /// What a text stands for that is looked for verbatim.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Target {
     subject: Subject,
     form: &'static str,
@@ -56,7 +55,6 @@ type Piece = (usize, usize, Subject, &'static str);
 /// Use it in two phases: first [`Session::learn`] for every text that will be sent, then [`Session::redact`] for each. A
 /// value that only one of them tells to be personal (`account no. 12345678`) is then replaced in all of them, wherever it
 /// stands, also within a word and also escaped for JSON.
-#[derive(Debug)]
 pub struct Session {
     redactor: Redactor,
     book: NameBook,
@@ -72,10 +70,16 @@ pub struct Session {
 }
 
 /// All texts that are looked for verbatim, compiled.
-#[derive(Debug)]
 struct Search {
     automaton: AhoCorasick,
     targets: Vec<Target>,
+}
+
+/// How much it holds, and none of it.
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").field("counts", &self.counts()).finish_non_exhaustive()
+    }
 }
 
 impl Session {

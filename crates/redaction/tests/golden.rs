@@ -255,6 +255,14 @@ fn json_keeps_its_form() {
 }
 
 #[test]
+fn nothing_shows_what_a_session_holds() {
+    let mut session = Redactor::default().session(&people());
+    session.redact("Anna Weber, anna.weber@kunde.example");
+    let shown = format!("{session:?} {:?}", session.restorer(Form::Text));
+    assert!(!shown.contains("Weber") && !shown.contains("kunde"), "{shown}");
+}
+
+#[test]
 fn only_the_kinds_that_are_asked_for() {
     let options: RedactionOptions = serde_json::from_value(json!({"kinds": ["email", "iban"]})).unwrap();
     let redactor = Redactor::new(&options);

