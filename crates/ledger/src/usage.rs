@@ -2,8 +2,9 @@
 //! so that a long transaction of an ingest never delays a call to a model.
 //!
 //! One thread writes. What waits for it goes into one transaction, so that many calls at once share the cost of a commit.
-//! [`Journal::egress`] returns after its transaction is committed. [`Journal::usage`] only queues: every record belongs to a
-//! call that just ended, so the queue is as long as calls end while one transaction is written. Should the database fail (a
+//! [`Journal::egress`] returns after its transaction is committed. [`Journal::usage`] only queues, and its records wait some
+//! milliseconds for the next egress to share a transaction with. Every record belongs to a call that just ended, so the queue
+//! is as long as calls end while one transaction is written. Should the database fail (a
 //! full disk), egress is refused, and records of usage wait in memory and are tried again.
 //!
 //! Times are stored in microseconds. An attempt counts at the time it began, in sums and in budgets alike.

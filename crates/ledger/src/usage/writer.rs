@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rejoinder_domain::{EgressRecord, TenantId, UsageRecord};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -18,6 +18,10 @@ const BATCH: usize = 1024;
 
 /// Records of usage that wait in memory while the database fails.
 const UNWRITTEN: usize = 100_000;
+
+/// How long a record of usage waits for others to share a transaction with, most often the egress of the next call. Should
+/// the process die meanwhile, the attempt counts with its reservation.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// How long a database that failed is left alone, unless something else is to be written.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -44,27 +48,33 @@ pub(super) struct Writer {
     /// In order; also those that the database refused before.
     usage: VecDeque<UsageRecord>,
     egress: Vec<(EgressRecord, Waiting)>,
+    /// When what is gathered is to be written at the latest.
+    due: Option<Instant>,
     since_tick: usize,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, queue: Receiver<Job>, ticks: Sender<()>, counts: Arc<Counts>) -> Self {
-        Self { connection, queue, ticks, counts, usage: VecDeque::new(), egress: Vec::new(), since_tick: 0 }
+        Self { connection, queue, ticks, counts, usage: VecDeque::new(), egress: Vec::new(), due: None, since_tick: 0 }
     }
 
     pub(super) fn run(mut self) {
         loop {
-            let next = if self.usage.is_empty() {
-                self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.queue.recv_timeout(PAUSE)
+            let next = match self.due {
+                None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => self.queue.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             let other = match next {
                 Ok(first) => self.gather(first),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Job::End),
             };
-            self.write();
+            let is_due = self.due.is_some_and(|due| due <= Instant::now());
+            if is_due || other.is_some() || !self.egress.is_empty() || self.usage.len() >= BATCH {
+                self.write();
+            } else if !self.usage.is_empty() {
+                self.due.get_or_insert_with(|| Instant::now() + LINGER);
+            }
             match other {
                 Some(Job::Work(work)) => work(&mut self.connection),
                 Some(Job::End) => {
@@ -98,10 +108,12 @@ impl Writer {
     fn write(&mut self) {
         let records = self.egress.len() + self.usage.len();
         if records == 0 {
+            self.due = None;
             return;
         }
         match write(&mut self.connection, &self.egress, &self.usage) {
             Ok(outcomes) => {
+                self.due = None;
                 self.usage.clear();
                 for ((_, waiting), outcome) in self.egress.drain(..).zip(outcomes) {
                     let _ = waiting.send(outcome.map_err(Arc::new));
@@ -117,6 +129,7 @@ impl Writer {
                 for (_, waiting) in self.egress.drain(..) {
                     let _ = waiting.send(Err(Arc::clone(&error)));
                 }
+                self.due = Some(Instant::now() + PAUSE);
                 let too_many = self.usage.len().saturating_sub(UNWRITTEN);
                 self.usage.drain(..too_many);
                 self.counts.lost.fetch_add(too_many as u64, Ordering::Relaxed);
