@@ -250,6 +250,30 @@ fn collector() -> (String, Arc<Mutex<Vec<u8>>>) {
 }
 
 #[test]
+fn a_request_joins_the_trace_of_its_caller() {
+    let setting = Setting::new();
+    let one = setting.provider(Script::always(Answer::text(DRAFT)));
+    let product = setting.product(&[&one]);
+    let (url, kept) = collector();
+    let server = product.serve_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)]);
+    let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let header = format!("traceparent: 00-{trace}-{parent}-01");
+    let body = ticket(1).to_string();
+    let arguments = ["-H", "content-type: application/json", "-H", &header, "--data-binary", &body];
+    assert_eq!(server.call("/v1/suggest-reply", &arguments).status, 200);
+    // Ending sends what is left.
+    assert!(server.terminate());
+    let kept = kept.lock().unwrap();
+    let bytes = |hex: &str| -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    };
+    let count = |part: &[u8]| kept.windows(part.len()).filter(|window| *window == part).count();
+    assert!(count(&bytes(trace)) >= 2, "the request and its attempt are of the caller's trace");
+    assert_eq!(count(&bytes(parent)), 1, "the request is the caller's child");
+    assert!(count(b"POST /v1/suggest-reply") == 1 && count(b"chat model-a") == 1);
+}
+
+#[test]
 fn traces_name_models_and_tokens_and_hold_no_text() {
     let setting = Setting::new();
     let one = setting.provider(Script::always(Answer::text(DRAFT)));

@@ -17,7 +17,7 @@ use crate::args::Global;
 
 /// What never reaches the log, whatever `RUST_LOG` says: texts of prompts, which only a trace may hold, and what
 /// async-openai prints of bodies that it cannot read.
-const NEVER_LOGGED: [&str; 2] = ["rejoinder_content=off", "async_openai=off"];
+const NEVER_LOGGED: [&str; 2] = ["trace::content=off", "async_openai=off"];
 /// Where traces go: OpenTelemetry's own variables.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 /// Whether traces hold the texts of prompts and answers, as far as the egress policy lets them leave.
@@ -82,8 +82,8 @@ where
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let content = std::env::var(CONTENT).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-    let content = if content { "rejoinder_content=info" } else { "rejoinder_content=off" };
-    let filter = format!("off,rejoinder=info,rejoinder_server=info,rejoinder_router=info,{content}");
+    let content = if content { "trace::content=info" } else { "trace::content=off" };
+    let filter = format!("off,trace::rejoinder=info,{content}");
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("rejoinder"))
         .with_location(false)

@@ -27,7 +27,8 @@
 //! is said in words (`four one one one`).
 //!
 //! Modules in reading order: `kind`, `redactor` (all detectors), `session`, `restorer`, `placeholder` (the form of
-//! placeholders), `view` (how a text is read), `token`, `lexicon`, `name`, `label`, `address` and `place`, `raw`, `error`.
+//! placeholders), `view` (how a text is read), `wrapped`, `token`, `lexicon`, `name`, `label`, `address` and `place`, `raw`,
+//! `error`.
 
 mod address;
 mod error;
@@ -43,6 +44,7 @@ mod restorer;
 mod session;
 mod token;
 mod view;
+mod wrapped;
 
 pub use error::RedactionError;
 pub use kind::Kind;

@@ -17,6 +17,7 @@ use crate::raw::{Raw, settle};
 use crate::session::Session;
 use crate::token::tokens;
 use crate::view::View;
+use crate::wrapped::find_wrapped;
 
 /// What is looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -90,10 +91,16 @@ impl Redactor {
         if plain.bytes().any(|byte| byte.is_ascii_digit()) {
             found.extend(find_ibans(plain).into_iter().map(|iban| raw(iban.span, Kind::Iban)));
             found.extend(find_cards(plain).into_iter().map(|card| raw(card.span, Kind::Card)));
+            found.extend(find_wrapped(plain));
             let identities = find_identities(plain).into_iter().filter(|identity| identity.certain);
             found.extend(identities.map(|identity| raw(identity.span, Kind::NationalId)));
+            // A telephone number beside a card must not take its digits for an extension.
+            let apart = set_apart(plain, &found);
             found.extend(find_labelled(plain, &tokens));
-            found.extend(find_telephones(plain, &tokens));
+            match apart {
+                Some(apart) => found.extend(find_telephones(&apart, &crate::token::tokens(&apart))),
+                None => found.extend(find_telephones(plain, &tokens)),
+            }
         }
         found.extend(find_addresses(plain, &tokens));
         let name = |name: crate::name::NameFound| Raw {
@@ -109,6 +116,19 @@ impl Redactor {
         // Two stretches of the plain form can share a character of the text, where one stands for several.
         settle(settled)
     }
+}
+
+/// The text with what was found in it crossed out, byte for byte; `None` where nothing was.
+fn set_apart(text: &str, found: &[Raw]) -> Option<String> {
+    let numbers = found.iter().filter(|raw| raw.kind != Kind::Email);
+    let mut crossed: Option<String> = None;
+    for raw in numbers {
+        let inside = text.get(raw.start..raw.end).unwrap_or_default();
+        if inside.is_ascii() {
+            crossed.get_or_insert_with(|| text.to_owned()).replace_range(raw.start..raw.end, &";".repeat(inside.len()));
+        }
+    }
+    crossed
 }
 
 /// What looks like a placeholder between two places of a text.

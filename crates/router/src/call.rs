@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use rejoinder_domain::{
-    ChatMessage, Egress, ErrorKind, GenerateRequest, LanguageModel, OutputFormat, SeamError, ToolCall,
+    ChatMessage, ChatRole, Egress, ErrorKind, GenerateRequest, LanguageModel, OutputFormat, SeamError, ToolCall,
 };
-use rejoinder_redaction::{Redactor, Session};
+use rejoinder_redaction::{PLACEHOLDER_NOTE, Redactor, Session};
 
 use crate::target::Place;
 
@@ -101,8 +101,23 @@ fn redact(request: &GenerateRequest, redactor: &Redactor) -> Result<Outgoing, Er
         OutputFormat::Regex(regex) if session.redact(regex) == *regex => OutputFormat::Regex(regex.clone()),
         OutputFormat::Regex(_) => return Err(ErrorKind::Invalid),
     };
-    let redactions = session.counts().into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
+    let redactions: BTreeMap<String, u32> =
+        session.counts().into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
+    if !redactions.is_empty() {
+        explain_placeholders(&mut sent.messages);
+    }
     Ok(Outgoing { request: sent, session: Some(session), redactions })
+}
+
+/// Tells the model what the placeholders are, in the instructions.
+fn explain_placeholders(messages: &mut Vec<ChatMessage>) {
+    match messages.iter_mut().find(|message| message.role == ChatRole::System) {
+        Some(instructions) => {
+            instructions.content.push_str("\n\n");
+            instructions.content.push_str(PLACEHOLDER_NOTE);
+        }
+        None => messages.insert(0, ChatMessage::new(ChatRole::System, PLACEHOLDER_NOTE)),
+    }
 }
 
 fn redact_message(message: &mut ChatMessage, session: &mut Session) {

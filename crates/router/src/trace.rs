@@ -11,6 +11,7 @@ use crate::target::Target;
 pub(crate) fn attempt(request: &GenerateRequest, target: &Target) -> Span {
     let name = format!("chat {}", target.model.model());
     tracing::info_span!(
+        target: "trace::rejoinder",
         "model_attempt",
         otel.name = name,
         otel.kind = "client",
@@ -34,7 +35,7 @@ pub(crate) fn attempt(request: &GenerateRequest, target: &Target) -> Span {
 /// The texts of an attempt, for traces alone: the log never shows this target. Only what the policy lets leave the machine
 /// comes here, and only if somebody listens.
 pub(crate) fn content(span: &Span, request: &GenerateRequest, answer: &str) {
-    if tracing::enabled!(target: "rejoinder_content", tracing::Level::INFO) {
+    if tracing::enabled!(target: "trace::content", tracing::Level::INFO) {
         let messages = request.messages.iter().map(|message| {
             serde_json::json!({"role": message.role.as_str(), "parts": [{"type": "text", "content": message.content}]})
         });
@@ -42,7 +43,7 @@ pub(crate) fn content(span: &Span, request: &GenerateRequest, answer: &str) {
         let output =
             serde_json::json!([{"role": "assistant", "parts": [{"type": "text", "content": answer}]}]).to_string();
         tracing::event!(
-            target: "rejoinder_content",
+            target: "trace::content",
             parent: span,
             tracing::Level::INFO,
             { gen_ai.input.messages = input, gen_ai.output.messages = output },

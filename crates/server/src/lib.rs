@@ -21,7 +21,7 @@
 //! the OpenAI-shaped routes one in OpenAI's shape) with a stable code and never internal text; the log holds ids, never bodies.
 //!
 //! Modules in reading order: [`server`], [`config`], [`suggest`], `suggest_stream`, [`extract`], [`search`], `ticket`, `egress`, `health`,
-//! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, [`problem`], `json`, [`request_id`].
+//! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, `trace`, [`problem`], `json`, [`request_id`].
 
 pub mod config;
 pub mod extract;
@@ -41,6 +41,7 @@ mod page;
 mod sse;
 mod suggest_stream;
 mod ticket;
+mod trace;
 mod usage;
 
 pub use config::{OpenAiConfig, ServerConfig};

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use crate::config::ServerConfig;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{audit, extract, health, metrics, openai, search, suggest, usage};
+use crate::{audit, extract, health, metrics, openai, search, suggest, trace, usage};
 
 /// What every handler sees.
 pub(crate) struct App {
@@ -128,6 +128,7 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
         .route("/v1/audit", get(audit::handle))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn(trace::request))
         .layer(middleware::from_fn(request_id::assign))
         .layer(middleware::from_fn(security_headers))
         .with_state(app)
