@@ -75,7 +75,7 @@ struct KeptVector {
 }
 
 /// How long a vector is kept after its last use.
-const KEPT_FOR: Duration = Duration::from_secs(3600);
+const KEPT_FOR: Duration = Duration::from_hours(1);
 
 impl BlockingEmbedder {
     /// Keeps `bytes` of vectors at most.
@@ -123,16 +123,15 @@ impl QueryEmbedder for BlockingEmbedder {
         let mut fresh = if missing.is_empty() { Vec::new() } else { self.compute(missing, role).await? }.into_iter();
         let mut vectors = Vec::with_capacity(found.len());
         for (key, found) in keys.into_iter().zip(found) {
-            let kept = match found {
-                Some(kept) => kept,
-                None => {
-                    let vector = fresh.next().ok_or_else(|| {
-                        SeamError::new(ErrorKind::Internal, "the embedder gave fewer vectors than texts")
-                    })?;
-                    let kept = Arc::new(KeptVector { tenant: tenant.clone(), vector });
-                    self.kept.insert(key, Arc::clone(&kept));
-                    kept
-                }
+            let kept = if let Some(kept) = found {
+                kept
+            } else {
+                let vector = fresh.next().ok_or_else(|| {
+                    SeamError::new(ErrorKind::Internal, "the embedder gave fewer vectors than texts")
+                })?;
+                let kept = Arc::new(KeptVector { tenant: tenant.clone(), vector });
+                self.kept.insert(key, Arc::clone(&kept));
+                kept
             };
             vectors.push(kept.vector.clone());
         }

@@ -79,8 +79,8 @@ impl Rejoinder {
             return Err(SeamError::new(ErrorKind::Unavailable, "no embedding model runs").into());
         };
         let texts = Arc::new(texts);
-        let (counter, counted) = (Arc::clone(embedder), Arc::clone(&texts));
-        let counting = tokio::task::spawn_blocking(move || count_tokens(counter.as_ref(), &counted));
+        let (model, all) = (Arc::clone(embedder), Arc::clone(&texts));
+        let counting = tokio::task::spawn_blocking(move || count_tokens(model.as_ref(), &all));
         let tokens = counting.await.map_err(Error::Worker)??;
         let mut vectors = Vec::with_capacity(texts.len());
         for start in (0..texts.len()).step_by(TEXTS_AT_ONCE) {

@@ -213,7 +213,7 @@ pub(crate) fn tenant() -> TenantId {
 pub(crate) fn question(text: &str) -> GenerateRequest {
     let messages = vec![ChatMessage::new(ChatRole::System, "Answer briefly."), ChatMessage::new(ChatRole::User, text)];
     let mut request = GenerateRequest::new(tenant(), messages, 200);
-    request.context.request_id = "req_test".to_owned();
+    "req_test".clone_into(&mut request.context.request_id);
     request
 }
 
