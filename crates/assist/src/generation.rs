@@ -12,6 +12,9 @@ use rejoinder_domain::{
 use crate::Timer;
 use crate::suggest::answer::{Attempt, Usage};
 
+/// How much longer than its time a model is waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What a model wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
@@ -52,7 +55,8 @@ pub(crate) async fn generate(
     let mut listening =
         Listening { started: Instant::now(), text: String::new(), attempts: Vec::new(), first_token: None, hear };
     request.deadline = Some(whole);
-    let mut alarm = Alarm(timer.map(|timer| timer.after(whole)));
+    // A model that keeps to its deadline says itself what became of it; the alarm is for one that does not.
+    let mut alarm = Alarm(timer.map(|timer| timer.after(whole + GRACE)));
     let result = match alarm.before(model.generate(request)).await {
         Ok(Ok(stream)) => listening.to(stream, &mut alarm).await,
         Ok(Err(error)) | Err(error) => Err(error),

@@ -254,7 +254,7 @@ fn a_router_is_told_who_takes_part_and_what_the_prompt_rests_on() {
     assert!(context.rests_on.len() >= 2, "{context:?}");
     assert_eq!((context.request_id.as_str(), context.purpose), ("req_1", rejoinder_domain::Purpose::Suggest));
     assert_eq!(context.egress, Some(rejoinder_domain::Egress::LocalOnly));
-    assert_eq!(context.first_token, Some(Duration::from_millis(30_000)));
+    assert_eq!(context.first_token, Some(Duration::from_secs(30)));
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn what_was_shown_of_a_draft_that_is_thrown_away_is_taken_back() {
 fn a_silent_model_is_given_up_on_and_told_to_stop() {
     for said in ["", "Dear"] {
         let model = ScriptedModel::new([Script::Hangs(said.to_owned())]);
-        let archive = archive().with_timer(FakeTimer(Duration::from_millis(90_000)));
+        let archive = archive().with_timer(FakeTimer(Duration::from_secs(91)));
         let answer = run(archive, &model, &asks());
         assert_eq!((answer.suggestions[0].provider.as_str(), answer.attempts[1].outcome), ("exemplar", "timeout"));
         assert!(model.abandoned.load(Ordering::SeqCst));
