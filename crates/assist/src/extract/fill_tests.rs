@@ -260,7 +260,7 @@ fn a_failure_leaves_the_recognisers_answer_and_says_why() {
 fn a_silent_model_is_given_up_on() {
     let request = request("Total EUR 12.50", &json!({"total": {"type": "number"}}));
     let model = ScriptedModel::new([Script::Hangs("{\"total\"".to_owned())]);
-    let archive = Archive::default().with_model(model).with_timer(FakeTimer(Duration::from_mins(1)));
+    let archive = Archive::default().with_model(model).with_timer(FakeTimer(Duration::from_secs(61)));
     let answer = block_on(archive.assist(None).extract(&tenant(), &request)).unwrap();
     assert_eq!((answer.attempts[1].outcome, answer.provider.as_str()), ("timeout", "recognisers"));
     assert_eq!(answer.attributes, json!({"total": 12.5}));
