@@ -71,6 +71,11 @@ fn every_parameter_that_is_not_honoured_is_refused_by_its_name() {
             "messages[0].tool_call_id",
         ),
         (json!({"messages": [call]}), "unsupported_parameter", "messages[0].tool_calls[0].type"),
+        (
+            json!({"messages": [{"role": "tool", "tool_call_id": "1", "content": "x"}]}),
+            "invalid_value",
+            "messages[0].tool_call_id",
+        ),
         (json!({"model": null}), "missing_required_parameter", "model"),
         (json!({"model": 7}), "invalid_type", "model"),
         (json!({"temperature": 2.5}), "invalid_value", "temperature"),
@@ -305,8 +310,8 @@ fn a_slow_answer_says_that_it_lives() {
     assert_eq!(events(&answer).last().unwrap().data, "[DONE]");
 }
 
-/// A client that reads one chunk of an endless answer and hangs up.
-fn hang_up(server: &Serving, path: &str, body: &str) {
+/// A client that reads an answer up to a line that begins so, and hangs up.
+pub(crate) fn hang_up(server: &Serving, path: &str, body: &str, until: &str) {
     use std::io::BufRead as _;
     let mut curl = Command::new("curl")
         .args(["-sSN", "--max-time", "60", "-H", "content-type: application/json", "--data-binary", body])
@@ -314,9 +319,11 @@ fn hang_up(server: &Serving, path: &str, body: &str) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("curl is on this machine");
-    let mut line = String::new();
-    std::io::BufReader::new(curl.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
-    assert!(line.starts_with("data: "), "{line}");
+    let mut lines = std::io::BufReader::new(curl.stdout.take().expect("piped")).lines();
+    assert!(
+        lines.any(|line| line.expect("text").starts_with(until)),
+        "the answer has no line that begins with {until}"
+    );
     curl.kill().expect("curl can be ended");
     curl.wait().expect("curl ends");
 }
@@ -327,7 +334,7 @@ fn who_hangs_up_stops_the_work_and_frees_the_place() {
     let product = remotes.product("[server]\nmax_concurrent_requests = 1\n");
     let server = product.serve();
     let endless = with(question("go on"), json!({"stream": true, "max_tokens": 20000})).to_string();
-    hang_up(&server, CHAT, &endless);
+    hang_up(&server, CHAT, &endless, "data: ");
     let provider = remotes.provider("remote");
     remotes.wait(provider.idle());
     assert_eq!((provider.requests(), provider.billed()["disconnected"].requests), (1, 1));

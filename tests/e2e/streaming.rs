@@ -3,6 +3,7 @@
 use rejoinder_scripted_provider::{Answer as Scripted, Failure, Script};
 use serde_json::{Value, json};
 
+use crate::openai_routes::hang_up;
 use crate::product::{repository, sample};
 use crate::remote::{Event, Remotes, events};
 use crate::spine::ingest_sample;
@@ -69,6 +70,27 @@ fn a_model_that_breaks_off_is_a_restart_and_the_earlier_reply_is_the_answer() {
     assert_eq!(done["suggestions"][0]["provider"], "exemplar", "{done}");
     let attempts = done["attempts"].as_array().unwrap();
     assert!(attempts.iter().any(|attempt| attempt["provider"] == "remote" && attempt["outcome"] != "ok"), "{done}");
+}
+
+#[test]
+fn who_hangs_up_stops_the_model() {
+    let text = "Dear customer, the invoice is attached once more, as you asked us to do on Monday.";
+    let stalled = rejoinder_scripted_provider::Behaviour::Fail(Failure::Stall { after: 4 }, Scripted::text(text));
+    let remotes = Remotes::new().with("remote", Script::always(stalled));
+    let product = remotes.product("");
+    ingest_sample(&product);
+    let server = product.serve();
+    hang_up(&server, ROUTE, &request(json!({"stream": true})), "event: delta");
+    // Nothing but the client's leaving ends a stalled answer before its time between tokens is over.
+    let outcome = || server.get("/v1/audit").json()["data"][0]["outcome"].as_str().map(str::to_owned);
+    let provider = remotes.provider("remote");
+    remotes.wait(async {
+        provider.idle().await;
+        while outcome().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    assert_eq!(outcome().as_deref(), Some("cancelled"));
 }
 
 #[test]

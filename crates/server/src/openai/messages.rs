@@ -17,7 +17,17 @@ pub(crate) fn read(values: Vec<Value>, most: usize) -> Result<Vec<ChatMessage>, 
         let message = format!("'messages' has {} messages; {most} are allowed (server.openai.messages)", values.len());
         return Err(OpenAiError::invalid("messages", message));
     }
-    values.into_iter().enumerate().map(|(place, value)| one(value, format!("messages[{place}]"))).collect()
+    let mut messages: Vec<ChatMessage> = Vec::with_capacity(values.len());
+    for (place, value) in values.into_iter().enumerate() {
+        let message = one(value, format!("messages[{place}]"))?;
+        let is_known = |id: &String| messages.iter().flat_map(|known| &known.tool_calls).any(|call| call.id == *id);
+        if message.tool_call_id.as_ref().is_some_and(|id| !is_known(id)) {
+            let message = "no earlier message of the assistant has a tool call of this id";
+            return Err(OpenAiError::invalid(format!("messages[{place}].tool_call_id"), message));
+        }
+        messages.push(message);
+    }
+    Ok(messages)
 }
 
 fn one(value: Value, path: String) -> Result<ChatMessage, OpenAiError> {
