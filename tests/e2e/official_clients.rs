@@ -78,9 +78,9 @@ static NODE_SCRIPT: LazyLock<PathBuf> = LazyLock::new(|| {
 /// Runs a suite of checks and expects that each passed.
 fn drive(mut client: Command, server: &Serving, suite: &str, checks: &[&str]) {
     let proxies = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
-    proxies.iter().for_each(|name| {
+    for name in proxies {
         client.env_remove(name);
-    });
+    }
     let output = client.arg(format!("{}/v1", server.url)).arg(suite).output().expect("the client runs");
     let passed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "passed: {passed}\n{}", String::from_utf8_lossy(&output.stderr));

@@ -44,15 +44,12 @@ fn bare(folder: &tempfile::TempDir) -> Serving {
     Product::with_config(&config).serve()
 }
 
-#[test]
-fn every_parameter_that_is_not_honoured_is_refused_by_its_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = bare(&folder);
-    let ask = |members: Value| server.post(CHAT, &with(question("hello"), members).to_string());
+/// Members of a request, and the code and parameter of the error that they make.
+fn refused() -> Vec<(Value, &'static str, &'static str)> {
     let function = |name: &str| json!({"type": "function", "function": {"name": name}});
     let call = json!({"role": "assistant", "tool_calls": [{"id": "1", "type": "custom", "custom": {}}]});
     let image = json!([{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "x"}}]);
-    let cases = [
+    vec![
         (json!({"messages": null}), "missing_required_parameter", "messages"),
         (json!({"messages": []}), "invalid_value", "messages"),
         (json!({"messages": "hello"}), "invalid_type", "messages"),
@@ -116,8 +113,15 @@ fn every_parameter_that_is_not_honoured_is_refused_by_its_name() {
         (json!({"parallel_tool_calls": false}), "invalid_value", "parallel_tool_calls"),
         (json!({"prediction": {"type": "content"}}), "missing_required_parameter", "prediction.content"),
         (json!({"frobnicate": 1}), "unknown_parameter", "frobnicate"),
-    ];
-    for (members, code, param) in cases {
+    ]
+}
+
+#[test]
+fn every_parameter_that_is_not_honoured_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = bare(&folder);
+    let ask = |members: Value| server.post(CHAT, &with(question("hello"), members).to_string());
+    for (members, code, param) in refused() {
         let answer = ask(members.clone());
         assert_eq!(answer.status, 400, "{members}: {}", answer.body);
         failed(&answer, 400, code, Some(param));

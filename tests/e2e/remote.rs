@@ -41,7 +41,7 @@ impl Remotes {
 
     /// Waits for something of the providers.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        let within = std::time::Duration::from_secs(60);
+        let within = std::time::Duration::from_mins(1);
         let waited = self.runtime.block_on(async { tokio::time::timeout(within, future).await });
         waited.expect("what is waited for comes within a minute")
     }

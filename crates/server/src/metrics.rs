@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use crate::problem::Problem;
 use crate::server::App;
 
-/// OpenMetrics 1.0, which Prometheus reads.
+/// `OpenMetrics` 1.0, which Prometheus reads.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) async fn handle(State(app): State<Arc<App>>) -> Result<Response, Problem> {

@@ -12,7 +12,7 @@ use crate::problem::{Problem, chain};
 /// What the official clients obey before their own rules for trying again.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// The clients wait at most this long by themselves; who has to wait longer is told at once.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// A failure in OpenAI's shape. Like a [`Problem`] it never carries internal text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,7 +286,7 @@ mod tests {
         let soon = over(Duration::from_millis(1_500));
         assert_eq!(soon.headers()[RETRY_AFTER], "2");
         assert!(!soon.headers().contains_key(SHOULD_RETRY));
-        let late = over(Duration::from_secs(3_600));
+        let late = over(Duration::from_hours(1));
         assert_eq!(late.headers()[RETRY_AFTER], "3600");
         assert_eq!(late.headers()[SHOULD_RETRY], "false");
     }

@@ -126,9 +126,8 @@ fn tool_call(value: Value, path: String) -> Result<ToolCall, OpenAiError> {
     let id = fields.required_string("id")?;
     // Chunks of a stream that were put together have the index too.
     fields.ignore(&["index"]);
-    match fields.required_string("type")?.as_str() {
-        "function" => {}
-        _ => return Err(OpenAiError::unsupported(fields.at("type"), "only calls of type 'function' are supported")),
+    if fields.required_string("type")? != "function" {
+        return Err(OpenAiError::unsupported(fields.at("type"), "only calls of type 'function' are supported"));
     }
     let Some(mut function) = fields.object("function")? else {
         return Err(OpenAiError::missing(fields.at("function")));

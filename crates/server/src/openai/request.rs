@@ -100,7 +100,7 @@ fn refuse_what_is_not_done(fields: &mut Fields) -> Result<(), OpenAiError> {
     fields.refuse("top_logprobs", zero, "probabilities of tokens are not told")?;
     fields.refuse(
         "logit_bias",
-        |value| value.as_object().is_some_and(|bias| bias.is_empty()),
+        |value| value.as_object().is_some_and(serde_json::Map::is_empty),
         "use 'response_format'",
     )?;
     fields.refuse("frequency_penalty", zero, "only 0 is")?;

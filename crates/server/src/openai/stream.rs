@@ -37,6 +37,7 @@ struct Chunk<'a> {
     choices: Vec<ChunkChoice<'a>>,
     /// Left out where the client did not ask; null in all chunks but the last where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[expect(clippy::option_option, reason = "left out and null say different things")]
     usage: Option<Option<UsageDto>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejoinder: Option<RoutingDto>,
