@@ -16,6 +16,7 @@ mod api;
 mod architecture;
 mod command_line;
 mod corpus;
+mod erasure;
 mod kill;
 mod language;
 mod official_clients;

@@ -48,6 +48,11 @@ impl Product {
         self.folder.path().join(name)
     }
 
+    /// The configuration's file.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.path("data")
     }

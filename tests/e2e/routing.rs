@@ -31,11 +31,12 @@ fn config(providers: &[&ScriptedProvider]) -> String {
     for (name, provider) in ["a", "b"].iter().zip(providers) {
         let api = if *name == "a" { "openai" } else { "anthropic" };
         let (url, path) = (provider.base_url(), if *name == "a" { "/v1" } else { "" });
-        text.push_str(&format!(
+        let target = format!(
             "[[targets]]\nname = \"{name}\"\napi = \"{api}\"\nbase_url = \"{url}{path}\"\nmodel = \"model-{name}\"\n\
              timeouts = {{ connect = 1000, first_token = 700, between_tokens = 700, whole = 10000 }}\n\
              price = {{ input = 1.0, output = 2.0 }}\n"
-        ));
+        );
+        text.push_str(&target);
     }
     text
 }
@@ -176,7 +177,7 @@ fn a_thousand_suggestions_are_answered_whole_within_budget_and_add_up() {
         }
     }
     let metrics = server.get("/metrics").body;
-    assert!(metrics.contains("rejoinder_router_attempts_total{"), "{metrics}");
+    assert!(metrics.contains("rejoinder_model_attempts_total{"), "{metrics}");
     assert!(!metrics.contains("routing\""), "no tenant in a label");
     assert!(server.terminate());
 }

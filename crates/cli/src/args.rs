@@ -98,6 +98,11 @@ pub(crate) enum Command {
         #[arg(long)]
         skipped: bool,
     },
+    /// Erase for good: from index, ledger, caches and files; prints what is gone and that asking again finds nothing
+    Erase {
+        #[command(flatten)]
+        target: EraseArguments,
+    },
     /// Local models: list, download, verify
     Models {
         #[command(subcommand)]
@@ -114,6 +119,24 @@ pub(crate) enum Command {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+}
+
+/// What to erase: one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct EraseArguments {
+    /// A message by its id (`rejoinder messages`)
+    #[arg(long, value_name = "ID")]
+    pub(crate) message: Option<String>,
+    /// A mailbox by its id (`rejoinder status`), with every message that no other mailbox holds
+    #[arg(long, value_name = "ID")]
+    pub(crate) mailbox: Option<String>,
+    /// Every message that this address sent or got, or in whose text it stands
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) person: Option<String>,
+    /// Everything of this tenant, which has to be the one that is configured
+    #[arg(long, value_name = "ID", value_parser = parse_tenant)]
+    pub(crate) whole_tenant: Option<TenantId>,
 }
 
 /// What to do with models.

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod config;
+pub(crate) mod erase;
 pub(crate) mod ingest;
 pub(crate) mod inspect;
 pub(crate) mod messages;

@@ -68,8 +68,10 @@ fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
+type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
 /// Spans of requests and of attempts to get an answer, sent by OTLP over HTTP from a thread of its own.
-fn traces<S>() -> anyhow::Result<(Option<Box<dyn Layer<S> + Send + Sync>>, Telemetry)>
+fn traces<S>() -> anyhow::Result<(Option<BoxedLayer<S>>, Telemetry)>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {

@@ -58,6 +58,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
                 commands::answer::extract(settings, schema, text, current.as_deref(), json).await
             }
             Command::Search { query, limit } => commands::answer::search(settings, query, *limit, json).await,
+            Command::Erase { target } => commands::erase::run(settings, target, json).await,
             Command::Messages => commands::messages::run(settings, json).await,
             Command::Status { skipped } => commands::status::run(settings, *skipped, json).await,
             Command::Config { .. } => Ok(commands::config::check(&settings, json)),

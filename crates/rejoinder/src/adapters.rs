@@ -126,9 +126,9 @@ impl QueryEmbedder for BlockingEmbedder {
             let kept = if let Some(kept) = found {
                 kept
             } else {
-                let vector = fresh.next().ok_or_else(|| {
-                    SeamError::new(ErrorKind::Internal, "the embedder gave fewer vectors than texts")
-                })?;
+                let vector = fresh
+                    .next()
+                    .ok_or_else(|| SeamError::new(ErrorKind::Internal, "the embedder gave fewer vectors than texts"))?;
                 let kept = Arc::new(KeptVector { tenant: tenant.clone(), vector });
                 self.kept.insert(key, Arc::clone(&kept));
                 kept

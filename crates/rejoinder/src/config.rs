@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rejoinder_assist::AssistConfig;
 use rejoinder_domain::TenantId;
+use rejoinder_ledger::UsageOptions;
 use rejoinder_mail::direction::Ownership;
 use rejoinder_models::{Manifest, Task};
 use rejoinder_pipeline::IngestConfig;
@@ -41,6 +42,9 @@ pub struct Config {
     /// Which model answers, and what may leave the machine.
     #[serde(default)]
     pub router: RouterConfig,
+    /// How usage and audit are kept.
+    #[serde(default)]
+    pub usage: UsageOptions,
 }
 
 /// The firm's own domains and addresses. Empty: inferred per mailbox from its Sent folder and its owner.
@@ -152,6 +156,7 @@ impl Config {
             assist: AssistConfig::default(),
             targets: Vec::new(),
             router: RouterConfig::default(),
+            usage: UsageOptions::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rejoinder_domain::{
     Egress, Embedder, ErrorKind, GenerateRequest, GenerateStream, LanguageModel as _, Role, SeamError, TenantId,
 };
-use rejoinder_ledger::{Audit, AuditQuery, UsageQuery, UsageReport};
+use rejoinder_ledger::{Audit, AuditQuery, JournalHealth, UsageQuery, UsageReport};
 use rejoinder_router::{BudgetLeft, Router, TargetHealth};
 
 use crate::engine::LoadedEmbedder;
@@ -126,14 +126,29 @@ impl Rejoinder {
         self.parts.routing.router.as_ref().map(|router| router.budgets(tenant)).unwrap_or_default()
     }
 
-    /// What the tenant's calls of language models used. Blocks for a moment.
+    /// What the tenant's calls of language models used, the last one included. Blocks for a moment.
     pub fn usage(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsageReport, Error> {
+        self.settle_usage();
         Ok(self.parts.routing.journal.report(tenant, query)?)
     }
 
     /// What of the tenant's text left the machine: when, where to, how much, never the text. Blocks for a moment.
     pub fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Audit, Error> {
+        self.settle_usage();
         Ok(self.parts.routing.journal.audit(tenant, query)?)
+    }
+
+    /// Lets queued records be written, so that a report holds what was just done. Where the disk does not take them the report
+    /// is the poorer for it, and [`Self::journal_health`] says so.
+    fn settle_usage(&self) {
+        if self.parts.routing.journal.flush().is_err() {
+            tracing::debug!("usage is not written yet");
+        }
+    }
+
+    /// Whether usage is being written.
+    pub fn journal_health(&self) -> JournalHealth {
+        self.parts.routing.journal.health()
     }
 
     /// Appends what is measured in the text format that Prometheus reads, without the line that ends it.

@@ -25,7 +25,7 @@
 //! a network connection, and only the targets that are configured are ever asked for one. It does not know about HTTP.
 //!
 //! Modules in reading order: [`config`], `rejoinder` (the object), `engine` (which embedder runs), `language` (which
-//! language model runs), `targets` (remote models), `routing` (which model answers), `metrics`, `generate` (what a caller asks of the models by itself), `adapters` (what the
+//! language model runs), `targets` (remote models), `routing` (which model answers), `metrics`, `erase`, `generate` (what a caller asks of the models by itself), `adapters` (what the
 //! application asks for, answered by ledger and mail crate), [`mod@inspect`], [`error`].
 
 pub mod config;
@@ -34,6 +34,7 @@ pub mod inspect;
 
 mod adapters;
 mod engine;
+mod erase;
 mod generate;
 mod language;
 mod metrics;
@@ -43,6 +44,7 @@ mod targets;
 
 pub use crate::config::{Config, Engine, LanguageConfig, ModelsConfig, OwnershipConfig};
 pub use crate::engine::model_store;
+pub use crate::erase::{EraseReceipt, EraseTarget};
 pub use crate::error::Error;
 pub use crate::generate::{Embeddings, ModelInfo, ModelKind};
 pub use crate::inspect::{Inspection, inspect};
@@ -60,7 +62,7 @@ pub use rejoinder_domain::{
     TokenUsage, Tool, ToolCall, ToolCallPart, ToolChoice,
 };
 pub use rejoinder_ledger::{
-    Audit, AuditQuery, AuditRecord, MailboxStatus, Step, Totals, UsageQuery, UsageReport, UsageSum,
+    Audit, AuditQuery, AuditRecord, JournalHealth, MailboxStatus, Step, Totals, UsageQuery, UsageReport, UsageSum,
 };
 pub use rejoinder_models as models;
 pub use rejoinder_pipeline::{IngestReport, Observer, Phase, Progress};

@@ -29,8 +29,8 @@ pub struct Rejoinder {
 
 pub(crate) struct Parts {
     pub(crate) config: Config,
-    ledger: Arc<Ledger>,
-    lance: Arc<LanceStore>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) lance: Arc<LanceStore>,
     pub(crate) embedder: LoadedEmbedder,
     queries: Option<Arc<BlockingEmbedder>>,
     pub(crate) language: LoadedLanguageModel,
@@ -132,7 +132,9 @@ impl Rejoinder {
             index_version: pipeline.index_version(),
             config: config.assist.clone(),
         });
-        Ok(Self { parts: Arc::new(Parts { config, ledger, lance, embedder, queries, language, routing, pipeline, assist }) })
+        Ok(Self {
+            parts: Arc::new(Parts { config, ledger, lance, embedder, queries, language, routing, pipeline, assist }),
+        })
     }
 
     /// The tenant that the configuration names.
@@ -266,7 +268,7 @@ fn refuse_a_silent_index(ledger: &Ledger, tenant: &TenantId, version: &str, why:
 }
 
 /// Unique over processes and restarts: time, process and a counter.
-fn fresh_id(prefix: &str) -> String {
+pub(crate) fn fresh_id(prefix: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{prefix}_{:x}{:x}{count:x}", jiff::Timestamp::now().as_microsecond(), std::process::id())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use rejoinder_domain::{Journal, LanguageModel};
-use rejoinder_ledger::{UsageJournal, UsageOptions};
+use rejoinder_ledger::UsageJournal;
 use rejoinder_router::{AbsentModel, Router, RouterParts, Target, TargetOptions};
 
 use crate::Error;
@@ -25,7 +25,7 @@ pub(crate) struct Routing {
 
 /// Opens the journal and the targets. Blocks.
 pub(crate) fn open(config: &Config, language: &LoadedLanguageModel) -> Result<Routing, Error> {
-    let journal = Arc::new(UsageJournal::open(config.usage_path(), UsageOptions::default())?);
+    let journal = Arc::new(UsageJournal::open(config.usage_path(), config.usage)?);
     let mut metrics = Registry::default();
     let mut targets: Vec<Target> = local(language, !config.targets.is_empty()).into_iter().collect();
     for target in &config.targets {

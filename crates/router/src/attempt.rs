@@ -172,11 +172,11 @@ impl Attempt {
                 redactions: outgoing.redactions.clone(),
                 reserved: self.reserved,
             };
-            self.inner.metrics.egress(&record);
-            self.inner.journal.egress(record).await.map_err(|error| {
+            self.inner.journal.egress(record.clone()).await.map_err(|error| {
                 SeamError::new(ErrorKind::Unavailable, "the audit could not be written; nothing was sent")
                     .caused_by(error)
             })?;
+            self.inner.metrics.egress(&record);
         }
         self.started = Instant::now();
         self.asked = true;
@@ -260,7 +260,10 @@ impl Attempt {
                 complaint: Some(complaint),
             })?;
             if text.is_empty() && !local {
-                return Err(SeamError::new(ErrorKind::Transient, "the answer is empty").into());
+                // A model that thinks can use up its tokens before it says anything.
+                let spent = generated.finish == FinishReason::Length;
+                let kind = if spent { ErrorKind::OutputIncomplete } else { ErrorKind::Transient };
+                return Err(SeamError::new(kind, "the answer is empty").into());
             }
         }
         if held && !text.is_empty() {

@@ -22,6 +22,8 @@
 //! }
 //! ```
 //!
+//! A router answers in tasks of its own: [`rejoinder_domain::LanguageModel::generate`] is to be called inside a tokio runtime.
+//!
 //! Invariants: a prompt goes to a remote target only if the tenant's policy, narrowed by the request, allows it, asked
 //! again right before each sending; under `redact_then_remote` it goes with placeholders for personal data; nothing is
 //! sent before its record is kept; what a call may cost is reserved before it and settled after; an answer that was shown in

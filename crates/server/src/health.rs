@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use crate::server::App;
 
+/// More records of usage than a burst leaves waiting.
+const MANY_UNWRITTEN: u64 = 2000;
+
 #[derive(Serialize)]
 struct Alive {
     status: &'static str,
@@ -88,6 +91,13 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     }
     if pending > 0 {
         notes.push(format!("{pending} messages are not in this index yet; run `rejoinder ingest` again"));
+    }
+    let journal = app.rejoinder.journal_health();
+    if journal.unwritten > MANY_UNWRITTEN || journal.lost > 0 {
+        notes.push(format!(
+            "the account of usage cannot be written: {} records wait and {} are lost; look at the disk",
+            journal.unwritten, journal.lost
+        ));
     }
     for target in targets.iter().filter(|target| target.circuit == "open") {
         notes.push(format!("the target {} failed too often and is left alone for a while", target.name));

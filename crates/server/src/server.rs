@@ -12,7 +12,8 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
+use axum::serve::ListenerExt as _;
 use futures_core::Stream;
 use jiff::Timestamp;
 use rejoinder::Rejoinder;
@@ -23,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::config::ServerConfig;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{audit, extract, health, metrics, openai, search, suggest, trace, usage};
+use crate::{audit, erase, extract, health, metrics, openai, search, suggest, trace, usage};
 
 /// What every handler sees.
 pub(crate) struct App {
@@ -66,6 +67,9 @@ impl Server {
         let failed = |source| BindError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        // A streamed answer is many small writes: none may wait until the client has acknowledged the one before. A
+        // connection on which that cannot be set is only slower.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let grace = Duration::from_secs(config.shutdown_grace_seconds);
         let (stop, mut stopped) = watch::channel(false);
         let app = router(rejoinder, config);
@@ -116,6 +120,9 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
         .route("/v1/suggest-reply", post(suggest::handle))
         .route("/v1/extract-attributes", post(extract::handle))
         .route("/v1/search", post(search::handle))
+        .route("/v1/messages/{id}", delete(erase::message))
+        .route("/v1/mailboxes/{id}", delete(erase::mailbox))
+        .route("/v1/subjects/{email}", delete(erase::subject))
         .layer(body_limit)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), limit_work));
     Router::new()
@@ -156,7 +163,8 @@ pub(crate) async fn limit_work(State(app): State<Arc<App>>, request: Request, ne
     );
     let streamed = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
     if streamed {
-        response.map(|body| Body::from_stream(Held { body: body.into_data_stream(), _slot: slot }))
+        let held = |body: Body| Held { body: body.into_data_stream(), request_id, started, _slot: slot };
+        response.map(|body| Body::from_stream(held(body)))
     } else {
         response
     }
@@ -165,6 +173,8 @@ pub(crate) async fn limit_work(State(app): State<Arc<App>>, request: Request, ne
 /// A streamed answer, which takes a place as long as it is written.
 struct Held {
     body: BodyDataStream,
+    request_id: Option<RequestId>,
+    started: std::time::Instant,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -173,6 +183,16 @@ impl Stream for Held {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Pin::new(&mut self.body).poll_next(context)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        tracing::info!(
+            request_id = self.request_id.as_ref().map(RequestId::as_str),
+            ms = self.started.elapsed().as_millis(),
+            "stream ended"
+        );
     }
 }
 

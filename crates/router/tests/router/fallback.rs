@@ -71,6 +71,18 @@ async fn what_was_shown_of_a_cut_answer_is_voided() {
 }
 
 #[tokio::test]
+async fn an_empty_answer_is_no_answer() {
+    let (empty, good) =
+        (provider(Script::always(Answer::text(""))).await, provider(Script::always(Answer::echo())).await);
+    let routed = routed(config(), vec![openai("a", empty.base_url()), openai("b", good.base_url())]);
+    let told = ask(&routed, question("Hello")).await;
+    assert_eq!(
+        (told.way(), told.text.as_str()),
+        (["a:transient", "a:transient", "b:ok"].map(str::to_owned).to_vec(), "Hello")
+    );
+}
+
+#[tokio::test]
 async fn retry_after_is_honoured() {
     let limited = Failure::RateLimited(Some(RetryAfter::Seconds(1))).into();
     let server = provider(Script::sequence([limited, Behaviour::from(Answer::text("Now."))])).await;

@@ -1,4 +1,4 @@
-//! How long redaction takes: `cargo run -p rejoinder-redaction --example measure [FILE]`.
+//! How long redaction takes: `cargo run -p rejoinder-redaction --example redaction_speed [FILE]`.
 //!
 //! Reads a text file, or makes a prompt of 12 KB as a support desk sends it, and prints the time of each step: learning and
 //! redacting with a new session as every request has one, and restoring in parts of four bytes.

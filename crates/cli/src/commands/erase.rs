@@ -1,0 +1,44 @@
+//! `rejoinder erase`.
+
+use anyhow::bail;
+use rejoinder::{EraseTarget, MailboxId, MessageId};
+use serde_json::json;
+
+use super::{Outcome, open};
+use crate::args::EraseArguments;
+use crate::settings::Settings;
+
+pub(crate) async fn run(settings: Settings, asked: &EraseArguments, as_json: bool) -> anyhow::Result<Outcome> {
+    let rejoinder = open(settings).await?;
+    let tenant = rejoinder.default_tenant();
+    let target = match asked {
+        EraseArguments { message: Some(id), .. } => EraseTarget::Message(MessageId::from_stored(id.clone())),
+        EraseArguments { mailbox: Some(id), .. } => EraseTarget::Mailbox(MailboxId::from_stored(id.clone())),
+        EraseArguments { person: Some(email), .. } if email.contains('@') => EraseTarget::Person(email.clone()),
+        EraseArguments { person: Some(_), .. } => bail!("a person is named by an e-mail address"),
+        EraseArguments { whole_tenant: Some(named), .. } if named == tenant => EraseTarget::Tenant,
+        _ => bail!("the tenant in use is {tenant}; name that one, or choose another with --tenant"),
+    };
+    let receipt = rejoinder.erase(tenant, &target).await?;
+    if as_json {
+        let answer = json!({
+            "id": receipt.id,
+            "at": receipt.at,
+            "target": receipt.target,
+            "messages": receipt.messages,
+            "records": receipt.records,
+            "suggestions": receipt.suggestions,
+            "left": receipt.left,
+        });
+        println!("{answer}");
+    } else {
+        println!(
+            "erased {} messages, {} passages and reply pairs, {} suggestions; asking again found {}",
+            receipt.messages, receipt.records, receipt.suggestions, receipt.left
+        );
+    }
+    if receipt.left > 0 {
+        bail!("not everything is gone: run the same command again");
+    }
+    Ok(Outcome::Complete)
+}

@@ -1,0 +1,194 @@
+//! Erasure for good: ledger, store, what is kept in memory, usage and audit.
+//!
+//! The ledger goes first: what it no longer announces, the next ingest removes from the store, so that a crash in between
+//! leaves nothing behind.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rejoinder_domain::{
+    Address, EraseScope, ErrorKind, MailboxId, Message, MessageId, SeamError, TenantId, VectorStore as _,
+};
+use rejoinder_ledger::Erased;
+
+use crate::rejoinder::fresh_id;
+use crate::{Error, Rejoinder};
+
+/// Messages that are looked at in one go when a person is searched for.
+const PAGE: u32 = 500;
+
+/// What to erase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EraseTarget {
+    /// One message, from every mailbox that holds it. It stays out when a mailbox is read again.
+    Message(MessageId),
+    /// A mailbox, and every message that no other mailbox holds. Reading it again takes it in again.
+    Mailbox(MailboxId),
+    /// Every message that this address sent or got, or in whose text it stands, quoted or not.
+    Person(String),
+    /// Everything of the tenant, with usage and audit.
+    Tenant,
+}
+
+impl EraseTarget {
+    /// The stable name of the kind.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Message(_) => "message",
+            Self::Mailbox(_) => "mailbox",
+            Self::Person(_) => "person",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
+/// What was erased, and what is left of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EraseReceipt {
+    /// `era_...`, unique.
+    pub id: String,
+    /// When it was done.
+    pub at: Timestamp,
+    /// The kind of what was asked for.
+    pub target: &'static str,
+    /// Messages that were removed.
+    pub messages: u64,
+    /// Passages and reply pairs that were removed from the store.
+    pub records: u64,
+    /// Stored suggestions that cited one of the messages, and were removed with them.
+    pub suggestions: u64,
+    /// What asking again still found, in ledger and store: 0.
+    pub left: u64,
+}
+
+impl Rejoinder {
+    /// Erases what `target` names. [`ErrorKind::NotFound`] for a message or mailbox that is not there,
+    /// [`ErrorKind::Transient`] while an ingest of the tenant runs.
+    pub async fn erase(&self, tenant: &TenantId, target: &EraseTarget) -> Result<EraseReceipt, Error> {
+        let ledger = Arc::clone(&self.parts.ledger);
+        let (asked, of) = (target.clone(), tenant.clone());
+        let work = tokio::task::spawn_blocking(move || -> Result<Erased, Error> {
+            let _no_ingest = ledger.lock_ingest(&of)?;
+            let missing =
+                |what: &str| Error::Seam(SeamError::new(ErrorKind::NotFound, format!("there is no such {what}")));
+            match asked {
+                EraseTarget::Message(id) if ledger.message(&of, &id)?.is_none() => Err(missing("message")),
+                EraseTarget::Message(id) => Ok(ledger.erase_messages(&of, &[id])?),
+                EraseTarget::Mailbox(id) if !ledger.mailboxes(&of)?.iter().any(|mailbox| mailbox.id == id) => {
+                    Err(missing("mailbox"))
+                }
+                EraseTarget::Mailbox(id) => Ok(ledger.erase_mailbox(&of, &id)?),
+                EraseTarget::Person(email) => {
+                    let messages = of_person(|after| ledger.messages(&of, after, PAGE), &email)?;
+                    Ok(ledger.erase_messages(&of, &messages)?)
+                }
+                EraseTarget::Tenant => {
+                    let messages = ids(|after| ledger.messages(&of, after, PAGE))?;
+                    ledger.erase_tenant(&of)?;
+                    Ok(Erased { messages, suggestions: 0 })
+                }
+            }
+        });
+        let erased = work.await.map_err(Error::Worker)??;
+        let scope = match target {
+            EraseTarget::Tenant => EraseScope::Tenant,
+            _ => EraseScope::Messages(erased.messages.clone()),
+        };
+        let records = self.parts.lance.erase(tenant, &scope).await?;
+        if *target == EraseTarget::Tenant {
+            let (journal, of) = (Arc::clone(&self.parts.routing.journal), tenant.clone());
+            tokio::task::spawn_blocking(move || journal.erase_tenant(&of)).await.map_err(Error::Worker)??;
+        }
+        // Answers that rest on what is gone; a person's words can stand in any answer.
+        let about = matches!(target, EraseTarget::Message(_)).then_some(erased.messages.as_slice());
+        self.forget(tenant, about);
+        if matches!(target, EraseTarget::Mailbox(_)) {
+            // Records of messages that other mailboxes hold still name this one.
+            self.ingest(tenant, &[], &()).await?;
+        }
+        let left = self.left(tenant, target, &erased, &scope).await?;
+        tracing::info!(%tenant, what = target.as_str(), messages = erased.messages.len(), records, left, "erased");
+        Ok(EraseReceipt {
+            id: fresh_id("era"),
+            at: Timestamp::now(),
+            target: target.as_str(),
+            messages: erased.messages.len() as u64,
+            records,
+            suggestions: erased.suggestions,
+            left,
+        })
+    }
+
+    /// Asks again for all that was erased.
+    async fn left(
+        &self,
+        tenant: &TenantId,
+        target: &EraseTarget,
+        erased: &Erased,
+        scope: &EraseScope,
+    ) -> Result<u64, Error> {
+        let (ledger, of, target) = (Arc::clone(&self.parts.ledger), tenant.clone(), target.clone());
+        let gone = erased.messages.clone();
+        let asking = tokio::task::spawn_blocking(move || -> Result<usize, Error> {
+            match target {
+                EraseTarget::Person(email) => Ok(of_person(|after| ledger.messages(&of, after, PAGE), &email)?.len()),
+                EraseTarget::Tenant => Ok(ids(|after| ledger.messages(&of, after, PAGE))?.len()),
+                EraseTarget::Message(_) | EraseTarget::Mailbox(_) => {
+                    let mut found = 0;
+                    for id in &gone {
+                        found += usize::from(ledger.message(&of, id)?.is_some());
+                    }
+                    Ok(found)
+                }
+            }
+        });
+        let in_ledger = asking.await.map_err(Error::Worker)??;
+        Ok(in_ledger as u64 + self.parts.lance.erase(tenant, scope).await?)
+    }
+}
+
+/// Every message of which `email` is part.
+fn of_person<E>(
+    page: impl Fn(Option<&MessageId>) -> Result<Vec<Message>, E>,
+    email: &str,
+) -> Result<Vec<MessageId>, E> {
+    let email = email.trim().to_lowercase();
+    let mut found = Vec::new();
+    each(page, |message| {
+        if concerns(message, &email) {
+            found.push(message.id.clone());
+        }
+    })?;
+    Ok(found)
+}
+
+fn ids<E>(page: impl Fn(Option<&MessageId>) -> Result<Vec<Message>, E>) -> Result<Vec<MessageId>, E> {
+    let mut all = Vec::new();
+    each(page, |message| all.push(message.id.clone()))?;
+    Ok(all)
+}
+
+fn each<E>(
+    page: impl Fn(Option<&MessageId>) -> Result<Vec<Message>, E>,
+    mut look: impl FnMut(&Message),
+) -> Result<(), E> {
+    let mut after: Option<MessageId> = None;
+    loop {
+        let messages = page(after.as_ref())?;
+        messages.iter().for_each(&mut look);
+        let full = messages.len() == PAGE as usize;
+        after = messages.last().map(|message| message.id.clone());
+        if !full {
+            return Ok(());
+        }
+    }
+}
+
+fn concerns(message: &Message, email: &str) -> bool {
+    let lists = [&message.reply_to, &message.to, &message.cc, &message.bcc];
+    let mut addresses = message.from.iter().chain(&message.sender).chain(lists.into_iter().flatten());
+    let is_theirs = |address: &Address| address.email.to_lowercase() == email;
+    addresses.any(is_theirs)
+        || message.body.text.to_lowercase().contains(email)
+        || message.subject.to_lowercase().contains(email)
+}

@@ -1,0 +1,114 @@
+//! What is erased is gone: from searches, drafts, kept answers and the bytes on the disk.
+
+use std::path::Path;
+
+use rejoinder_scripted_provider::{Answer, Script};
+use serde_json::{Value, json};
+
+use crate::product::{Product, repository};
+use crate::remote::Remotes;
+
+/// Whether any file below `folder` holds `words`.
+fn on_disk(folder: &Path, words: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            on_disk(&path, words)
+        } else {
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            bytes.windows(words.len()).any(|window| window == words.as_bytes())
+        }
+    })
+}
+
+fn ingested(remotes: &Remotes, more: &str) -> Product {
+    let product = remotes.product(more);
+    product.json(&["ingest", repository().join("examples/mailbox/support.mbox").to_str().unwrap()], 0);
+    product
+}
+
+fn ticket(text: &str) -> String {
+    json!({"ticket": {"id": "T-1", "subject": text, "customer": {"email": null, "name": null},
+        "messages": [{"direction": "inbound", "from": "", "text": text}]}})
+    .to_string()
+}
+
+#[test]
+fn a_message_is_gone_from_search_kept_answers_and_disk() {
+    let draft = "Thank you for your message. We will come back to you with the details.";
+    let remotes = Remotes::new().with("cloud", Script::always(Answer::text(draft)));
+    let product = ingested(&remotes, "[router.tenants.remotes]\negress = \"remote_allowed\"\n");
+    let server = product.serve();
+    let found = |words: &str| -> Vec<Value> {
+        let answer = server.post("/v1/search", &json!({"query": words, "limit": 20}).to_string());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["data"].as_array().unwrap().clone()
+    };
+    let message = product.messages().into_iter().find(|message| message["direction"] == "inbound").unwrap();
+    let id = message["id"].as_str().unwrap();
+    let words = message["new_text"].as_str().unwrap().split('\n').max_by_key(|line| line.len()).unwrap().to_owned();
+    assert!(found(&words).iter().any(|hit| hit["message_id"] == id));
+    assert!(on_disk(&product.data_dir(), &words), "the store holds words as they are");
+
+    let receipt = server.call(&format!("/v1/messages/{id}"), &["-X", "DELETE"]);
+    assert_eq!(receipt.status, 200, "{}", receipt.body);
+    let receipt = receipt.json();
+    assert_eq!((receipt["messages"].as_u64(), receipt["left"].as_u64()), (Some(1), Some(0)), "{receipt}");
+    assert!(receipt["records"].as_u64().unwrap() >= 1, "{receipt}");
+    assert!(!found(&words).iter().any(|hit| hit["message_id"] == id));
+    assert_eq!(server.call(&format!("/v1/messages/{id}"), &["-X", "DELETE"]).status, 404);
+    drop(server);
+    let quoted =
+        product.messages().iter().any(|message| message["quoted_text"].as_str().unwrap_or_default().contains(&words));
+    if !quoted {
+        assert!(!on_disk(&product.data_dir(), &words), "the words are still on the disk");
+    }
+}
+
+#[test]
+fn an_answer_that_rests_on_erased_mail_is_not_kept() {
+    let draft = "Thank you for your message. We will come back to you with the details.";
+    let remotes = Remotes::new().with("cloud", Script::always(Answer::text(draft)));
+    let product = ingested(&remotes, "[assist]\nmin_word_overlap = 0.05\n");
+    // The sample's configuration of this test keeps no answers: this one does.
+    let path = product.path("keeping.toml");
+    let text = std::fs::read_to_string(product.config()).unwrap().replace("max_bytes = 0", "max_bytes = 1000000");
+    std::fs::write(&path, text).unwrap();
+    let server = product.serve_with(&[("REJOINDER_CONFIG", path.to_str().unwrap())]);
+    let ask = || {
+        let answer =
+            server.post("/v1/suggest-reply", &ticket("The invoice came twice, please send me a corrected copy."));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    };
+    let outcome = |answer: &Value| answer["attempts"].as_array().unwrap().last().unwrap()["outcome"].clone();
+    let first = ask();
+    assert_eq!((outcome(&first), outcome(&ask())), (json!("ok"), json!("cached")), "{first}");
+    let person = product.messages().iter().find(|message| message["direction"] == "inbound").unwrap()["from"].clone();
+    let email = person["email"].as_str().unwrap_or_else(|| person.as_str().unwrap()).to_owned();
+    let receipt = server.call(&format!("/v1/subjects/{email}"), &["-X", "DELETE"]);
+    assert_eq!(receipt.status, 200, "{}", receipt.body);
+    assert!(receipt.json()["messages"].as_u64().unwrap() >= 1);
+    assert_ne!(outcome(&ask()), json!("cached"));
+    assert!(server.terminate());
+    assert!(!product.messages().iter().any(|message| message.to_string().to_lowercase().contains(&email)));
+}
+
+#[test]
+fn a_mailbox_and_a_tenant_are_erased_by_the_command_line() {
+    let remotes = Remotes::new();
+    let product = ingested(&remotes, "");
+    let status = product.json(&["status"], 0);
+    let mailbox =
+        status["mailboxes"][0]["mailbox"].as_str().or(status["mailboxes"][0]["id"].as_str()).unwrap().to_owned();
+    let receipt = product.json(&["erase", "--mailbox", &mailbox], 0);
+    assert!(receipt["messages"].as_u64().unwrap() > 0 && receipt["left"] == 0, "{receipt}");
+    assert!(product.messages().is_empty());
+    product.json(&["ingest", repository().join("examples/mailbox/support.mbox").to_str().unwrap()], 0);
+    assert!(!product.messages().is_empty(), "an erased mailbox can be taken in again");
+    let wrong = product.run(&["erase", "--whole-tenant", "somebody-else"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let receipt = product.json(&["erase", "--whole-tenant", "remotes"], 0);
+    assert!(receipt["records"].as_u64().unwrap() > 0 && receipt["left"] == 0, "{receipt}");
+    assert!(product.messages().is_empty());
+}
