@@ -201,6 +201,14 @@ pub fn find_cards(text: &str) -> Vec<FoundCard> {
         found.extend(card);
         is_card
     });
+    if !found.is_empty() {
+        // Four groups of an IBAN have a card's checksum one time in ten.
+        let ibans = find_ibans(text);
+        let apart = |card: &FoundCard, iban: &FoundIban| {
+            card.span.end() <= iban.span.start() || iban.span.end() <= card.span.start()
+        };
+        found.retain(|card: &FoundCard| ibans.iter().all(|iban| apart(card, iban)));
+    }
     found
 }
 
@@ -241,6 +249,14 @@ pub fn mask_cards(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{find_bics, find_cards, find_ibans, mask_cards, normal_iban};
+
+    #[test]
+    fn the_groups_of_an_iban_are_no_card() {
+        let text = "IBAN DE75 5121 0800 1245 1261 99, card 4111 1111 1111 1111";
+        let cards: Vec<&str> = find_cards(text).iter().filter_map(|card| card.span.of(text)).collect();
+        assert_eq!(cards, ["4111 1111 1111 1111"]);
+        assert_eq!(mask_cards("DE75 5121 0800 1245 1261 99"), "DE75 5121 0800 1245 1261 99");
+    }
 
     #[test]
     fn ibans_with_and_without_spaces() {
