@@ -16,7 +16,7 @@ use super::reject::{Judged, reject};
 use super::support::{EarlierPeople, Support};
 use super::{
     Case, EarlierCase, addresses, checks, commitment, confidence, injection, note_address, people_of_ticket, prompt,
-    signed_name,
+    salutation, signed_name,
 };
 use crate::generation::{self, Heard, elapsed_ms};
 use crate::prompt::{Fence, TEMPLATE_TOKENS};
@@ -191,10 +191,12 @@ impl Assist {
         for id in &rests_on {
             if let Some(message) = messages.get(id)? {
                 people.extend(addresses(message).into_iter().cloned());
-                let signed = signed_name(&message.body.text).and_then(|span| span.of(&message.body.text));
-                people.extend(signed.map(|name| Address { name: name.to_owned(), email: String::new() }));
+                people.extend(named_in(&message.body.text));
             }
         }
+        // Who is greeted need not stand in a header: on a list the greeting alone says whom a mail is for.
+        people.extend(case.read.iter().flat_map(|message| named_in(&message.text)));
+        people.extend(built.sources.iter().flat_map(|source| named_in(&source.text).chain(named_in(&source.question))));
         people.retain(|person| !person.name.is_empty() || !person.email.is_empty());
         people.sort_by(|one, other| (&one.name, &one.email).cmp(&(&other.name, &other.email)));
         people.dedup();
@@ -316,6 +318,14 @@ impl Assist {
         }
         (quotations, earlier)
     }
+}
+
+/// Whom a text greets and who signs it.
+fn named_in(text: &str) -> impl Iterator<Item = Address> {
+    let greeted = salutation::find_salutation(text).and_then(|found| found.name);
+    let names = [greeted, signed_name(text)].into_iter().flatten().filter_map(|span| span.of(text));
+    let person = |name: &str| Address { name: name.to_owned(), email: String::new() };
+    names.filter(|name| !salutation::addresses_anyone(name)).map(person).collect::<Vec<_>>().into_iter()
 }
 
 /// Everybody of the cases that the sources are from.

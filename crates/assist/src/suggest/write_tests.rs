@@ -251,6 +251,14 @@ fn a_router_is_told_who_takes_part_and_what_the_prompt_rests_on() {
     };
     assert!(has("Anna Weber", "anna@weberbau.example") && has("Peter Braun", "peter@ours.example"), "{context:?}");
     assert!(context.people.iter().any(|person| person.name == "Paul Klein"), "{context:?}");
+    let mut greeting = request.clone();
+    greeting.ticket.messages[0].text = format!("Hello Jason,\n{ASKS}\n\nRegards,\nMaria Duarte");
+    let model = ScriptedModel::new([Script::says(GOOD)]);
+    run(archive(), &model, &greeting);
+    let people = model.requests.lock().unwrap()[0].context.people.clone();
+    for name in ["Jason", "Maria Duarte"] {
+        assert!(people.iter().any(|person| person.name == name), "{name}: {people:?}");
+    }
     assert!(context.rests_on.len() >= 2, "{context:?}");
     assert_eq!((context.request_id.as_str(), context.purpose), ("req_1", rejoinder_domain::Purpose::Suggest));
     assert_eq!(context.egress, Some(rejoinder_domain::Egress::LocalOnly));
