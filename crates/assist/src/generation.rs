@@ -69,8 +69,7 @@ pub(crate) async fn generate(
             Ok(generated) => ("ok", Usage::of(generated.usage, None)),
             Err(error) => (error.kind.outcome(), Usage::default()),
         };
-        let (provider, name) = (model.provider().to_owned(), model.model().to_owned());
-        attempts.push(Attempt { provider, model: name, outcome, ms: elapsed_ms(started), usage });
+        attempts.push(Attempt::by(model, outcome, started, usage));
     }
     Generation { attempts, result: result.map(|generated| Written { text, generated }), first_token }
 }

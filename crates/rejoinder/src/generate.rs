@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rejoinder_assist::QueryEmbedder as _;
 use rejoinder_domain::{
     Egress, Embedder, ErrorKind, GenerateRequest, GenerateStream, LanguageModel as _, Role, SeamError, TenantId,
 };
@@ -74,8 +75,8 @@ impl Rejoinder {
 
     /// The vectors of `texts`. [`ErrorKind::Unavailable`] where no embedding model runs, [`ErrorKind::ContextTooLong`]
     /// where a text is longer than it takes: nothing is ever cut. Dropping the future stops the work after a few texts.
-    pub async fn embed(&self, _tenant: &TenantId, texts: Vec<String>, role: Role) -> Result<Embeddings, Error> {
-        let LoadedEmbedder::Ready(embedder) = &self.parts.embedder else {
+    pub async fn embed(&self, tenant: &TenantId, texts: Vec<String>, role: Role) -> Result<Embeddings, Error> {
+        let (LoadedEmbedder::Ready(embedder), Some(queries)) = (&self.parts.embedder, &self.parts.queries) else {
             return Err(SeamError::new(ErrorKind::Unavailable, "no embedding model runs").into());
         };
         let texts = Arc::new(texts);
@@ -83,13 +84,8 @@ impl Rejoinder {
         let counting = tokio::task::spawn_blocking(move || count_tokens(model.as_ref(), &all));
         let tokens = counting.await.map_err(Error::Worker)??;
         let mut vectors = Vec::with_capacity(texts.len());
-        for start in (0..texts.len()).step_by(TEXTS_AT_ONCE) {
-            let (embedder, texts) = (Arc::clone(embedder), Arc::clone(&texts));
-            let batch = tokio::task::spawn_blocking(move || {
-                let batch: Vec<&str> = texts.iter().skip(start).take(TEXTS_AT_ONCE).map(String::as_str).collect();
-                embedder.embed(&batch, role)
-            });
-            vectors.extend(batch.await.map_err(Error::Worker)??);
+        for batch in texts.chunks(TEXTS_AT_ONCE) {
+            vectors.extend(queries.embed(tenant, batch.to_vec(), role).await?);
         }
         Ok(Embeddings { vectors, tokens, model: self.parts.config.models.embedder.clone() })
     }

@@ -32,7 +32,7 @@ pub(crate) struct Parts {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) lance: Arc<LanceStore>,
     pub(crate) embedder: LoadedEmbedder,
-    queries: Option<Arc<BlockingEmbedder>>,
+    pub(crate) queries: Option<Arc<BlockingEmbedder>>,
     pub(crate) language: LoadedLanguageModel,
     pub(crate) routing: Routing,
     pipeline: Pipeline,

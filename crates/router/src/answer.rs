@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rejoinder_domain::{
     AttemptOutcome, ChatMessage, ChatRole, ErrorKind, GenerateEvent, GenerateRequest, ModelAttempt, SeamError,
-    TokenUsage, ToolCallPart,
+    ToolCallPart,
 };
 use tracing::Instrument as _;
 
-use crate::attempt::{Attempt, Failure, Finished};
+use crate::attempt::{Attempt, Failure, Finished, free};
 use crate::call::Call;
 use crate::config::OnRefusal;
 use crate::errors::Errors;
@@ -263,18 +263,9 @@ impl<'a> Course<'a> {
     }
 
     fn skip(&mut self, state: &TargetState, reason: &'static str, error: SeamError) {
-        let attempt = ModelAttempt {
-            provider: state.target.name.clone(),
-            model: state.target.model.model().to_owned(),
-            outcome: AttemptOutcome::Skipped(reason),
-            ms: 0,
-            first_token_ms: None,
-            usage: TokenUsage::default(),
-            cost: None,
-            redactions: 0,
-            unrestored: 0,
-        };
-        self.inner.observe(&attempt, self.call.request.context.purpose);
+        let (name, model) = (state.target.name.clone(), state.target.model.model().to_owned());
+        let attempt = free(name, model, AttemptOutcome::Skipped(reason));
+        self.inner.metrics.attempt(&attempt, self.call.request.context.purpose);
         self.output.attempt(attempt);
         self.errors.add(error);
     }

@@ -368,7 +368,7 @@ impl Attempt {
             ms: attempt.ms,
             first_token_ms: attempt.first_token_ms,
         });
-        self.inner.observe(&attempt, request.context.purpose);
+        self.inner.metrics.attempt(&attempt, request.context.purpose);
         let is_remote = self.state.target.options.place == Place::Remote;
         if self.call.policy == Egress::RemoteAllowed || (self.call.policy == Egress::RedactThenRemote && is_remote) {
             crate::trace::content(&self.span, &self.request, &self.raw);
@@ -388,6 +388,21 @@ impl Drop for Attempt {
             let attempt = self.conclude(if lost { AttemptOutcome::Lost } else { AttemptOutcome::Cancelled });
             *self.epilogue.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
         }
+    }
+}
+
+/// What is told of an answer that took no attempt: it was kept, or the target was not asked.
+pub(crate) fn free(provider: String, model: String, outcome: AttemptOutcome) -> ModelAttempt {
+    ModelAttempt {
+        provider,
+        model,
+        outcome,
+        ms: 0,
+        first_token_ms: None,
+        usage: TokenUsage::default(),
+        cost: None,
+        redactions: 0,
+        unrestored: 0,
     }
 }
 

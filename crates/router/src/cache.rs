@@ -188,10 +188,11 @@ impl Hasher {
 mod tests {
     use rejoinder_domain::{
         Address, AttemptOutcome, ChatMessage, ChatRole, Egress, FinishReason, GenerateRequest, Generated, MessageId,
-        ModelAttempt, TenantId, TokenUsage,
+        TenantId, TokenUsage,
     };
 
     use super::{Answers, Kept, key};
+    use crate::attempt::free;
     use crate::config::CacheConfig;
 
     fn request(tenant: &str, text: &str) -> GenerateRequest {
@@ -203,17 +204,7 @@ mod tests {
         let mut request = request(tenant, "x");
         request.context.rests_on = vec![MessageId::from_stored(rests_on)];
         let generated = Generated { finish: FinishReason::Stop, usage: TokenUsage::default() };
-        let told = ModelAttempt {
-            provider: "local".to_owned(),
-            model: "m".to_owned(),
-            outcome: AttemptOutcome::Ok,
-            ms: 1,
-            first_token_ms: None,
-            usage: TokenUsage::default(),
-            cost: None,
-            redactions: 0,
-            unrestored: 0,
-        };
+        let told = free("local".to_owned(), "m".to_owned(), AttemptOutcome::Ok);
         Kept::new(&request, "an answer".to_owned(), generated, &told)
     }
 

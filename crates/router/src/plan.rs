@@ -15,23 +15,24 @@ pub(crate) fn plan(
     targets: &[Arc<TargetState>],
     request: &GenerateRequest,
 ) -> Result<Vec<Arc<TargetState>>, SeamError> {
-    let mut chosen = by_order(config, targets, request);
-    if let Some(wanted) = &request.context.wanted {
-        let is_wanted = |state: &Arc<TargetState>| state.target.name == *wanted || state.target.model.model() == wanted;
-        // Who names a model gets it, also where the order would not come to it; but a tenant's own order is the choice that
-        // its callers have.
-        let own = config.tenants.get(&request.tenant).and_then(|tenant| tenant.order.as_deref());
-        chosen = own.map_or_else(|| targets.to_vec(), |order| named(targets, order));
-        chosen.retain(is_wanted);
-        if chosen.is_empty() {
-            return Err(SeamError::new(ErrorKind::NotFound, "there is no model of this name"));
-        }
+    let own = config.tenants.get(&request.tenant).and_then(|tenant| tenant.order.as_deref());
+    let Some(wanted) = &request.context.wanted else { return Ok(by_order(config, targets, request, own)) };
+    // Who names a model gets it, also where the order would not come to it; but a tenant's own order is the choice that
+    // its callers have.
+    let mut chosen = own.map_or_else(|| targets.to_vec(), |order| named(targets, order));
+    chosen.retain(|state| state.target.name == *wanted || state.target.model.model() == wanted);
+    if chosen.is_empty() {
+        return Err(SeamError::new(ErrorKind::NotFound, "there is no model of this name"));
     }
     Ok(chosen)
 }
 
-fn by_order(config: &RouterConfig, targets: &[Arc<TargetState>], request: &GenerateRequest) -> Vec<Arc<TargetState>> {
-    let own = config.tenants.get(&request.tenant).and_then(|tenant| tenant.order.as_deref());
+fn by_order(
+    config: &RouterConfig,
+    targets: &[Arc<TargetState>],
+    request: &GenerateRequest,
+    own: Option<&[String]>,
+) -> Vec<Arc<TargetState>> {
     let rule = || config.rules.iter().find(|rule| applies(rule, targets, request)).map(|rule| rule.order.as_slice());
     if let Some(order) = own.or_else(rule) {
         return named(targets, order);

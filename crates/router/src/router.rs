@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use rejoinder_domain::{
     AttemptId, AttemptOutcome, Cost, Egress, ErrorKind, GenerateEvent, GenerateRequest, GenerateStream, Journal,
-    LanguageModel, MessageId, ModelAttempt, OutputFormat, Purpose, SeamError, Spending, TenantId, TokenUsage,
+    LanguageModel, MessageId, OutputFormat, Purpose, SeamError, Spending, TenantId, TokenUsage,
 };
 use rejoinder_redaction::Redactor;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument as _;
 
 use crate::answer::{Answer, Course, Output};
-use crate::attempt::Admission;
+use crate::attempt::{Admission, free};
 use crate::breaker::BreakerHealth;
 use crate::budget::{BudgetLeft, Budgets};
 use crate::cache::{self, Answers, Kept, Key};
@@ -145,18 +145,8 @@ impl Router {
     }
 
     fn replay(&self, kept: &Kept, purpose: Purpose) -> GenerateStream {
-        let attempt = ModelAttempt {
-            provider: kept.provider.clone(),
-            model: kept.model.clone(),
-            outcome: AttemptOutcome::Cached,
-            ms: 0,
-            first_token_ms: None,
-            usage: TokenUsage::default(),
-            cost: None,
-            redactions: 0,
-            unrestored: 0,
-        };
-        self.inner.observe(&attempt, purpose);
+        let attempt = free(kept.provider.clone(), kept.model.clone(), AttemptOutcome::Cached);
+        self.inner.metrics.attempt(&attempt, purpose);
         let log = Arc::new(Log::default());
         if !kept.text.is_empty() {
             log.push(Ok(GenerateEvent::Text(kept.text.clone())));
@@ -353,9 +343,5 @@ impl Inner {
         // The golden ratio's multiples are spread evenly whatever their number.
         let count = self.counter.load(Ordering::Relaxed).wrapping_add(self.run) & 0xffff_ffff;
         (count as f64 * 0.618_033_988_749_894_9).fract()
-    }
-
-    pub(crate) fn observe(&self, attempt: &ModelAttempt, purpose: Purpose) {
-        self.metrics.attempt(attempt, purpose);
     }
 }

@@ -11,8 +11,9 @@ use serde::Serialize;
 use crate::problem::Problem;
 use crate::server::App;
 
-#[derive(Serialize)]
-pub(crate) struct ReceiptDto {
+/// The answer's body; `rejoinder erase --json` prints it too.
+#[derive(Clone, Debug, Serialize)]
+pub struct Receipt {
     id: String,
     at: Timestamp,
     target: &'static str,
@@ -23,7 +24,7 @@ pub(crate) struct ReceiptDto {
     left: u64,
 }
 
-impl From<EraseReceipt> for ReceiptDto {
+impl From<EraseReceipt> for Receipt {
     fn from(receipt: EraseReceipt) -> Self {
         Self {
             id: receipt.id,
@@ -37,25 +38,22 @@ impl From<EraseReceipt> for ReceiptDto {
     }
 }
 
-pub(crate) async fn message(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<ReceiptDto>, Problem> {
+pub(crate) async fn message(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Receipt>, Problem> {
     erase(&app, EraseTarget::Message(MessageId::from_stored(id))).await
 }
 
-pub(crate) async fn mailbox(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<ReceiptDto>, Problem> {
+pub(crate) async fn mailbox(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Receipt>, Problem> {
     erase(&app, EraseTarget::Mailbox(MailboxId::from_stored(id))).await
 }
 
-pub(crate) async fn subject(
-    State(app): State<Arc<App>>,
-    Path(email): Path<String>,
-) -> Result<Json<ReceiptDto>, Problem> {
+pub(crate) async fn subject(State(app): State<Arc<App>>, Path(email): Path<String>) -> Result<Json<Receipt>, Problem> {
     if !email.contains('@') {
         return Err(Problem::invalid("", "a person is named by an e-mail address"));
     }
     erase(&app, EraseTarget::Person(email)).await
 }
 
-async fn erase(app: &App, target: EraseTarget) -> Result<Json<ReceiptDto>, Problem> {
+async fn erase(app: &App, target: EraseTarget) -> Result<Json<Receipt>, Problem> {
     let tenant = app.rejoinder.default_tenant();
     let receipt = app.rejoinder.erase(tenant, &target).await.map_err(|error| Problem::from_library(&error))?;
     Ok(Json(receipt.into()))

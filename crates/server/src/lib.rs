@@ -20,10 +20,11 @@
 //! Invariants: without credentials it binds to loopback only; every error is an RFC 9457 problem (on
 //! the OpenAI-shaped routes one in OpenAI's shape) with a stable code and never internal text; the log holds ids, never bodies.
 //!
-//! Modules in reading order: [`server`], [`config`], [`suggest`], `suggest_stream`, [`extract`], [`search`], `ticket`, `egress`, `erase`, `health`,
+//! Modules in reading order: [`server`], [`config`], [`suggest`], `suggest_stream`, [`extract`], [`search`], `ticket`, `egress`, [`erase`], `health`,
 //! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, `trace`, [`problem`], `json`, [`request_id`].
 
 pub mod config;
+pub mod erase;
 pub mod extract;
 pub mod problem;
 pub mod request_id;
@@ -33,7 +34,6 @@ pub mod suggest;
 
 mod audit;
 mod egress;
-mod erase;
 mod health;
 mod json;
 mod metrics;

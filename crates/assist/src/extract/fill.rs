@@ -16,7 +16,7 @@ use super::read::{Sought, read};
 use super::schema::{Kind, Property, Schema, pointer_of};
 use super::{ExtractInput, ExtractRequest};
 use crate::Assist;
-use crate::generation::{self, elapsed_ms};
+use crate::generation;
 use crate::suggest::answer::{Attempt, Usage};
 use crate::suggest::people_of_ticket;
 
@@ -76,13 +76,7 @@ impl Assist {
         match attempts.last_mut() {
             Some(last) if outcome == "invalid_output" => last.outcome = outcome,
             Some(_) => {}
-            None => attempts.push(Attempt {
-                provider: model.provider().to_owned(),
-                model: model.model().to_owned(),
-                outcome,
-                ms: elapsed_ms(started),
-                usage: Usage::default(),
-            }),
+            None => attempts.push(Attempt::by(model, outcome, started, Usage::default())),
         }
         Tried { filled, attempts }
     }

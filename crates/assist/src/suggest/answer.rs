@@ -1,8 +1,11 @@
 //! What is asked of and answered by [`crate::Assist::suggest`]; field for field what API.md's suggest-reply says.
 
-use jiff::Timestamp;
-use rejoinder_domain::{Cost, MailboxId, MessageId, ModelAttempt, TokenUsage};
+use std::time::Instant;
 
+use jiff::Timestamp;
+use rejoinder_domain::{Cost, LanguageModel, MailboxId, MessageId, ModelAttempt, TokenUsage};
+
+use crate::generation::elapsed_ms;
 use crate::{Caller, Ticket};
 
 /// What to search in, for a suggestion.
@@ -103,6 +106,12 @@ impl Usage {
 }
 
 impl Attempt {
+    /// A try of a model that is no router.
+    pub(crate) fn by(model: &dyn LanguageModel, outcome: &'static str, started: Instant, usage: Usage) -> Self {
+        let (provider, name) = (model.provider().to_owned(), model.model().to_owned());
+        Self { provider, model: name, outcome, ms: elapsed_ms(started), usage }
+    }
+
     /// An attempt of a router.
     pub(crate) fn of(attempt: ModelAttempt) -> Self {
         Self {

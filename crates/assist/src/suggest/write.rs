@@ -89,13 +89,7 @@ impl Assist {
         match tried.attempts.last_mut() {
             Some(last) if ["ok", "cached"].contains(&last.outcome) && outcome != "ok" => last.outcome = outcome,
             Some(_) => {}
-            None => tried.attempts.push(Attempt {
-                provider: model.provider().to_owned(),
-                model: model.model().to_owned(),
-                outcome,
-                ms: elapsed_ms(tried.started),
-                usage: Usage::default(),
-            }),
+            None => tried.attempts.push(Attempt::by(model, outcome, tried.started, Usage::default())),
         }
         tracing::debug!(outcome, ms = elapsed_ms(tried.started), "the language model wrote");
         Ok(tried)

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use rejoinder::{EraseTarget, MailboxId, MessageId};
-use serde_json::json;
+use rejoinder_server::erase::Receipt;
 
 use super::{Outcome, open};
 use crate::args::EraseArguments;
@@ -21,15 +21,7 @@ pub(crate) async fn run(settings: Settings, asked: &EraseArguments, as_json: boo
     };
     let receipt = rejoinder.erase(tenant, &target).await?;
     if as_json {
-        let answer = json!({
-            "id": receipt.id,
-            "at": receipt.at,
-            "target": receipt.target,
-            "messages": receipt.messages,
-            "records": receipt.records,
-            "suggestions": receipt.suggestions,
-            "left": receipt.left,
-        });
+        let answer = serde_json::to_string(&Receipt::from(receipt.clone()))?;
         println!("{answer}");
     } else {
         println!(
