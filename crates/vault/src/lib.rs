@@ -1,0 +1,1 @@
+//! Encryption at rest: envelope keys, sealed texts and blind search terms.
