@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rejoinder_domain::{Direction, Filter, LanguageModel, MessageId, Pool, Role, SearchQuery, TenantId, VectorStore};
 
 use crate::prompt::FenceKey;
-use crate::{AssistConfig, AssistError, MessageLookup, QueryEmbedder, TextCleaner, Timer};
+use crate::{AssistConfig, AssistError, MessageLookup, QueryEmbedder, ReplyHistory, TextCleaner, Timer};
 
 /// What [`Assist`] works with.
 pub struct AssistParts {
@@ -20,6 +20,8 @@ pub struct AssistParts {
     pub timer: Option<Arc<dyn Timer>>,
     /// Where messages are read back to verify quotations.
     pub messages: Arc<dyn MessageLookup>,
+    /// What people did with earlier suggestions; without one nothing is avoided.
+    pub history: Option<Arc<dyn ReplyHistory>>,
     /// How mail text is divided.
     pub cleaner: Arc<dyn TextCleaner>,
     /// Which index the store holds: embedder and chunking.
@@ -35,6 +37,7 @@ pub struct Assist {
     pub(crate) language_model: Option<Arc<dyn LanguageModel>>,
     pub(crate) timer: Option<Arc<dyn Timer>>,
     pub(crate) messages: Arc<dyn MessageLookup>,
+    pub(crate) history: Option<Arc<dyn ReplyHistory>>,
     pub(crate) cleaner: Arc<dyn TextCleaner>,
     pub(crate) index_version: String,
     pub(crate) config: AssistConfig,
@@ -84,9 +87,10 @@ pub struct SearchResult {
 impl Assist {
     /// Puts the parts together.
     pub fn new(parts: AssistParts) -> Self {
-        let AssistParts { store, embedder, language_model, timer, messages, cleaner, index_version, config } = parts;
+        let AssistParts { store, embedder, language_model, timer, messages, history, cleaner, index_version, config } =
+            parts;
         let fences = FenceKey::random();
-        Self { store, embedder, language_model, timer, messages, cleaner, index_version, config, fences }
+        Self { store, embedder, language_model, timer, messages, history, cleaner, index_version, config, fences }
     }
 
     /// The configuration.

@@ -18,7 +18,9 @@ use rejoinder_domain::{
     VectorStore,
 };
 
-use crate::{Assist, AssistConfig, AssistParts, InlineEmbedder, MessageLookup, TextCleaner, Timer};
+use crate::{
+    Assist, AssistConfig, AssistParts, InlineEmbedder, MessageLookup, Rejection, ReplyHistory, TextCleaner, Timer,
+};
 
 pub(crate) fn tenant() -> TenantId {
     TenantId::new("acme").unwrap()
@@ -78,6 +80,14 @@ impl MessageLookup for FakeLookup {
 
     fn mailboxes_of(&self, _: &TenantId, _: &MessageId) -> Result<Vec<(MailboxId, String)>, SeamError> {
         Ok(vec![(MailboxId::from_stored("box_1"), "Inbox of ours".to_owned())])
+    }
+}
+
+pub(crate) struct FakeHistory(Vec<Rejection>);
+
+impl ReplyHistory for FakeHistory {
+    fn rejections(&self, _: &TenantId, _: &str, replies: &[MessageId]) -> Result<Vec<Rejection>, SeamError> {
+        Ok(self.0.iter().filter(|rejection| replies.contains(&rejection.reply)).cloned().collect())
     }
 }
 
@@ -236,6 +246,7 @@ pub(crate) struct Archive {
     records: Vec<Record>,
     language_model: Option<Arc<dyn LanguageModel>>,
     timer: Option<Arc<dyn Timer>>,
+    rejected: Option<FakeHistory>,
     config: AssistConfig,
 }
 
@@ -321,6 +332,12 @@ impl Archive {
         self
     }
 
+    /// Remembers that a person rejected these replies.
+    pub(crate) fn rejected(mut self, rejections: Vec<Rejection>) -> Self {
+        self.rejected = Some(FakeHistory(rejections));
+        self
+    }
+
     /// Loses the messages: the index still has their words.
     pub(crate) fn without_messages(mut self) -> Self {
         self.messages.clear();
@@ -335,6 +352,7 @@ impl Archive {
             language_model: self.language_model,
             timer: self.timer,
             messages: Arc::new(FakeLookup(self.messages)),
+            history: self.rejected.map(|rejected| Arc::new(rejected) as Arc<dyn ReplyHistory>),
             cleaner: Arc::new(FakeCleaner),
             config: self.config,
         })

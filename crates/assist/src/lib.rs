@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Invariants: assist knows traits only (`VectorStore`, `LanguageModel`, [`QueryEmbedder`], [`MessageLookup`],
-//! [`TextCleaner`], [`Timer`]), no database, no weights, no HTTP, no async runtime; no draft keeps a figure, date, name,
+//! [`ReplyHistory`], [`TextCleaner`], [`Timer`]), no database, no weights, no HTTP, no async runtime; no draft keeps a figure, date, name,
 //! identifier or link of an earlier case without a mark (a language model may repeat a rule that it cites: figures that
 //! stand in a verified quotation and not in the question that was answered there); mail in a prompt is fenced and cannot
 //! end its fence; a language model that fails costs time and never the answer; confidence comes from similarity and
@@ -44,9 +44,10 @@ pub use caller::Caller;
 pub use config::{AssistConfig, DraftConfig, FillConfig, RequestLimits};
 pub use error::{AssistError, SchemaError};
 pub use extract::{Agreement, Change, Evidence, ExtractAnswer, ExtractInput, ExtractRequest, Origin};
-pub use seams::{InlineEmbedder, MessageLookup, QueryEmbedder, TextCleaner, Timer};
+pub use seams::{InlineEmbedder, MessageLookup, QueryEmbedder, Rejection, ReplyHistory, TextCleaner, Timer};
 pub use suggest::answer::{
-    Attempt, Check, Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest, Suggestion, Timings, Usage,
+    AskedQuestion, Attempt, Check, Citation, NoSuggestion, Retrieval, SuggestAnswer, SuggestRequest, Suggestion,
+    Timings, Usage,
 };
 pub use suggest::confidence::calibrate;
 pub use suggest::observe::{SuggestEvent, SuggestObserver};

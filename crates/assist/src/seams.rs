@@ -18,6 +18,24 @@ pub trait MessageLookup: Send + Sync {
     fn mailboxes_of(&self, tenant: &TenantId, id: &MessageId) -> Result<Vec<(MailboxId, String)>, SeamError>;
 }
 
+/// What people did with earlier suggestions.
+pub trait ReplyHistory: Send + Sync {
+    /// For each of `replies` that was rejected as a suggestion: for this ticket, or for others and how often, less how
+    /// often it was taken. Replies that nobody rejected are left out. A lookup takes milliseconds.
+    fn rejections(&self, tenant: &TenantId, ticket: &str, replies: &[MessageId]) -> Result<Vec<Rejection>, SeamError>;
+}
+
+/// That people did not want a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The earlier reply that was suggested.
+    pub reply: MessageId,
+    /// Whether it was rejected for the ticket that is asked about.
+    pub here: bool,
+    /// How much more often it was rejected than taken for other tickets.
+    pub elsewhere: u32,
+}
+
 /// Divides mail text. `rejoinder-mail` knows how; assist only uses it.
 pub trait TextCleaner: Send + Sync {
     /// The readable text of an HTML body.

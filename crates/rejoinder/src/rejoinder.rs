@@ -128,6 +128,7 @@ impl Rejoinder {
             language_model: routing.router.clone().map(|router| Arc::new(router) as Arc<dyn LanguageModel>),
             timer: Some(Arc::new(RuntimeTimer) as Arc<dyn Timer>),
             messages,
+            history: None,
             cleaner,
             index_version: pipeline.index_version(),
             config: config.assist.clone(),

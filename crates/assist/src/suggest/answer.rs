@@ -66,6 +66,8 @@ impl SuggestRequest {
 pub struct SuggestAnswer {
     /// The ticket's id, as sent.
     pub ticket_id: String,
+    /// What the ticket asks, as it was searched for.
+    pub question: AskedQuestion,
     /// The drafts, best first; empty where nothing similar is known.
     pub suggestions: Vec<Suggestion>,
     /// Why there is no draft; `Some` exactly when `suggestions` is empty.
@@ -78,6 +80,17 @@ pub struct SuggestAnswer {
     pub usage: Usage,
     /// How long it took.
     pub timings: Timings,
+}
+
+/// The question of a ticket's last inbound message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AskedQuestion {
+    /// The ticket's subject without the prefixes of replying and forwarding.
+    pub subject: String,
+    /// What the customer wrote in that message: no quoted history, no signature.
+    pub text: String,
+    /// The words that say what it is about, lower case, sorted, each once.
+    pub terms: Vec<String>,
 }
 
 impl Usage {
@@ -150,6 +163,8 @@ pub struct Suggestion {
     pub provider: String,
     /// Which model: `reply-pairs`, or the language model's name.
     pub model: String,
+    /// The earlier reply that an exemplar draft was fitted from; `None` for a language model's draft.
+    pub fitted_from: Option<MessageId>,
     /// ISO 639-1 code of the draft's language, where it is long enough to tell.
     pub language: Option<String>,
     /// 0 to 0.95, from similarity and checks alone: see [`crate::suggest::confidence`].

@@ -126,6 +126,7 @@ impl Assist {
         tracing::debug!(%tenant, drafts = suggestions.len(), retrieved, total, "suggested");
         Ok(SuggestAnswer {
             ticket_id: request.ticket.id.clone(),
+            question: question.into_asked(),
             no_suggestion_reason: suggestions.is_empty().then_some(NoSuggestion::NothingSimilar),
             suggestions,
             nearest,
@@ -198,6 +199,7 @@ impl Assist {
             text: fitted.text,
             provider: PROVIDER.to_owned(),
             model: MODEL.to_owned(),
+            fitted_from: Some(exemplar.reply.message_id.clone()),
             language: reply_language,
             confidence: confidence::confidence(closeness, case.found.by_words_only, &checks),
             needs_review: !review_reasons.is_empty(),

@@ -1,21 +1,34 @@
 //! What the archive knows about a ticket: earlier questions with their replies, and passages.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use rejoinder_domain::{Filter, Hit, Pool, Record, ReplyText, SeamError, SearchQuery, TenantId};
+use rejoinder_domain::{Filter, Hit, MessageId, Pool, Record, ReplyText, SeamError, SearchQuery, TenantId};
 
-use super::answer::SuggestRequest;
+use super::answer::{AskedQuestion, SuggestRequest};
 use crate::ticket::{ReadMessage, TicketDirection};
-use crate::{Assist, AssistError};
+use crate::{Assist, AssistError, Rejection};
 
 /// The question that a ticket asks.
 pub(crate) struct Question {
-    /// Subject without `Re:`, then what the customer last wrote: what is embedded.
+    /// Subject without `Re:`.
+    subject: String,
+    /// What the customer last wrote.
+    asked: String,
+    /// Both: what is embedded.
     pub(crate) text: String,
     /// Its language, ISO 639-1.
     pub(crate) language: Option<String>,
+}
+
+impl Question {
+    /// As it is told to the caller.
+    pub(crate) fn into_asked(self) -> AskedQuestion {
+        let mut terms: Vec<String> = content_words(&self.text).into_iter().collect();
+        terms.sort_unstable();
+        AskedQuestion { subject: self.subject, text: self.asked, terms }
+    }
 }
 
 /// An earlier question with the reply that it got.
@@ -53,6 +66,9 @@ const RECENCY_BONUS: f32 = 0.02;
 const WORDS_BONUS: f32 = 0.02;
 /// What a question in another language loses.
 const OTHER_LANGUAGE: f32 = 0.1;
+/// What a reply loses for every time that people rejected it for other tickets, and the most that it can lose so.
+const REJECTED: f32 = 0.05;
+const MOST_REJECTED: f32 = 0.25;
 
 impl Assist {
     /// The question of the ticket's last inbound message.
@@ -70,7 +86,7 @@ impl Assist {
             return Err(AssistError::invalid("/ticket", "the ticket has neither a subject nor an inbound text"));
         }
         let language = request.language.clone().or_else(|| self.cleaner.language(&new_text));
-        Ok(Question { text, language })
+        Ok(Question { subject: subject.to_owned(), asked: new_text, text, language })
     }
 
     /// Searches both pools.
@@ -114,15 +130,23 @@ impl Assist {
                 &content_words(&format!("{}\n{}", plain_subject(&hit.record.subject), hit.record.text)),
             ),
         };
+        let rejections = self.rejections(tenant, request, &pairs)?;
         let exemplars: Vec<Exemplar> = pairs
             .into_iter()
             .filter(|hit| !own.has(&hit.record))
             .filter_map(|hit| {
+                let rejection = hit.record.reply.as_ref().and_then(|reply| rejections.get(&reply.message_id));
+                if rejection.is_some_and(|rejection| rejection.here) {
+                    return None;
+                }
+                let rejected = rejection.map_or(0.0, |rejection| REJECTED * rejection.elsewhere as f32);
                 let similarity = similarity(&hit);
                 let reply = hit.record.reply.clone().filter(|reply| is_usable(&reply.text))?;
                 let other_language = differ(question.language.as_deref(), hit.record.language.as_deref());
                 let overlap = word_overlap(&words, &content_words(&hit.record.text));
-                let rank = similarity + WORDS_BONUS * overlap - if other_language { OTHER_LANGUAGE } else { 0.0 };
+                let rank = similarity + WORDS_BONUS * overlap
+                    - if other_language { OTHER_LANGUAGE } else { 0.0 }
+                    - rejected.min(MOST_REJECTED);
                 (similarity >= bound).then_some(Exemplar { record: hit.record, reply, similarity, rank })
             })
             .collect();
@@ -135,6 +159,25 @@ impl Assist {
         let shown = self.language_model.as_ref().map_or(0, |_| self.config.draft.exemplars);
         let exemplars = distinct(ranked(exemplars), shown.max(request.candidates as usize));
         Ok(Found { exemplars, passages, by_words_only, embedder_error, bound })
+    }
+}
+
+impl Assist {
+    /// Which of the replies that were found people rejected.
+    fn rejections(
+        &self,
+        tenant: &TenantId,
+        request: &SuggestRequest,
+        pairs: &[Hit],
+    ) -> Result<HashMap<MessageId, Rejection>, AssistError> {
+        let Some(history) = &self.history else { return Ok(HashMap::new()) };
+        let replies = pairs.iter().filter_map(|hit| hit.record.reply.as_ref());
+        let replies: Vec<MessageId> = replies.map(|reply| reply.message_id.clone()).collect();
+        if replies.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rejections = history.rejections(tenant, &request.ticket.id, &replies)?;
+        Ok(rejections.into_iter().map(|rejection| (rejection.reply.clone(), rejection)).collect())
     }
 }
 

@@ -78,6 +78,26 @@ fn a_draft_that_fits_wholly_needs_no_review() {
 }
 
 #[test]
+fn a_reply_that_people_rejected_gives_way_to_another() {
+    const OTHER: &str =
+        "Hello,\nwe looked into it: one of the two was a reminder, which you can ignore without further steps.";
+    let archive = || archive().pair("Invoice sent twice", QUESTION, OTHER, "2023-03-02T08:00:00Z");
+    let embedder = || Some(Arc::new(FakeEmbedder) as Arc<dyn rejoinder_domain::Embedder>);
+    let first = |archive: crate::fakes::Archive| {
+        suggest(&archive.assist(embedder()), &request(ASKS)).suggestions[0].fitted_from.clone().unwrap()
+    };
+    let liked = first(archive());
+    let rejection = |here, elsewhere| vec![crate::Rejection { reply: liked.clone(), here, elsewhere }];
+    assert_eq!(first(archive().rejected(rejection(false, 0))), liked);
+    assert_ne!(first(archive().rejected(rejection(false, 2))), liked, "others did not want it either");
+    assert_ne!(first(archive().rejected(rejection(true, 0))), liked, "for this ticket it was said no to");
+    let answer = suggest(&archive().assist(embedder()), &request(ASKS));
+    assert_eq!(answer.question.subject, "Invoice sent twice");
+    assert_eq!(answer.question.text, ASKS);
+    assert!(answer.question.terms.contains(&"cancel".to_owned()), "{:?}", answer.question.terms);
+}
+
+#[test]
 fn nothing_similar_means_no_draft() {
     let mut request = request("Where can I park near your office on weekends?");
     request.ticket.subject = "Parking".to_owned();

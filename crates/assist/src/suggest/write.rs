@@ -289,6 +289,7 @@ impl Assist {
             text: fitted.text,
             provider: provider.clone(),
             model: model.clone(),
+            fitted_from: None,
             language,
             confidence: confidence::confidence(closeness, case.found.by_words_only, &checks),
             needs_review: !review_reasons.is_empty(),
