@@ -1,0 +1,3 @@
+//! The served product under many tenants, floods, kills and hostile requests.
+
+fn main() {}
