@@ -67,6 +67,7 @@ pub(crate) enum Class {
     Identifier,
     Person,
     FreeText,
+    Heading,
     Choice,
     Nothing,
 }
@@ -170,6 +171,9 @@ pub(crate) fn class_of(property: &Property, labels: &Labels) -> Class {
 }
 
 fn text_class(rule: &TextRule, labels: &Labels) -> Class {
+    if rule.heading {
+        return Class::Heading;
+    }
     match rule.format {
         Some(Format::Date) => Class::Date,
         Some(Format::DateTime) => Class::DateTime,
@@ -238,7 +242,7 @@ fn base_score(class: Class) -> f32 {
         Class::Date | Class::Amount | Class::Person => 0.6,
         Class::Percent | Class::Time => 0.55,
         Class::Identifier | Class::Number => 0.2,
-        Class::FreeText | Class::Choice | Class::Nothing => 0.0,
+        Class::FreeText | Class::Heading | Class::Choice | Class::Nothing => 0.0,
     }
 }
 
@@ -260,6 +264,7 @@ pub(crate) fn find(
         (Kind::Text(rule), Class::Currency) => currencies(&mut found, &|code| rule.allows(code)),
         (Kind::Text(rule), Class::Date) => dates(&mut found, rule),
         (Kind::Text(rule), Class::FreeText) => labelled_texts(&mut found, rule),
+        (Kind::Text(rule), Class::Heading) => headings(&mut found, rule),
         (Kind::Text(rule), _) => texts(&mut found, rule),
         _ => {}
     }
@@ -487,6 +492,26 @@ fn labelled_texts(found: &mut Found<'_>, rule: &TextRule) {
             let score = 0.85 * label * source.trust(line.value);
             found.push(line.value, Value::from(value), None, (score, label));
         }
+    }
+}
+
+/// Headings of the table that the text begins with (RFC 4180, or with semicolons, tabs or bars as spreadsheets export it).
+fn headings(found: &mut Found<'_>, rule: &TextRule) {
+    let source = found.source;
+    let Some(line) = source.text.lines().find(|line| !line.trim().is_empty()) else { return };
+    let separators = ['\t', ';', ',', '|'];
+    let Some(separator) = separators.into_iter().max_by_key(|separator| line.matches(*separator).count()) else {
+        return;
+    };
+    let mut at = line.as_ptr() as usize - source.text.as_ptr() as usize;
+    for cell in line.split(separator).take(MAX_LINES) {
+        let heading = cell.trim().trim_matches('"').trim();
+        let inside = heading.as_ptr() as usize - cell.as_ptr() as usize;
+        let span = Span::new(at + inside, at + inside + heading.len());
+        at += cell.len() + separator.len_utf8();
+        let named = found.labels.named_by(heading);
+        let Some(span) = span.filter(|_| named >= 0.7 && rule.allows(heading)) else { continue };
+        found.push(span, Value::from(heading), None, (0.95 * named * source.weight, named));
     }
 }
 

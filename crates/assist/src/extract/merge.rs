@@ -115,7 +115,7 @@ fn share_no_words(schema: &Schema, classes: &[Class], assigned: &mut Assigned) {
     }
     for (index, source, span, own) in &held {
         let class = classes.get(*index).copied().unwrap_or(Class::Nothing);
-        if matches!(class, Class::Choice | Class::Nothing | Class::FreeText) {
+        if matches!(class, Class::Choice | Class::Nothing | Class::FreeText | Class::Heading) {
             continue;
         }
         let is_taken = held.iter().any(|(other, other_source, other_span, theirs)| {

@@ -36,7 +36,7 @@ use crate::generation::elapsed_ms;
 use crate::seams::TenantEmbedder;
 use crate::suggest::answer::{Attempt, Usage};
 use crate::ticket::{TicketDirection, check_chars};
-use crate::{Assist, AssistError, Caller, Ticket};
+use crate::{Assist, AssistError, Caller, RequestLimits, SchemaError, Ticket};
 use candidate::Candidate;
 pub use candidate::{Agreement, Origin};
 use candidates::{Class, Source};
@@ -149,6 +149,11 @@ pub struct Change {
 const SURE: f32 = 0.6;
 
 impl Assist {
+    /// Whether a schema is one that [`Assist::extract`] takes; the error names keyword and pointer.
+    pub fn check_schema(schema: &Value, limits: &RequestLimits) -> Result<(), SchemaError> {
+        Schema::compile(schema, limits).map(|_| ())
+    }
+
     /// Fills the schema's attributes from the text or ticket.
     pub async fn extract(&self, tenant: &TenantId, request: &ExtractRequest) -> Result<ExtractAnswer, AssistError> {
         let started = Instant::now();

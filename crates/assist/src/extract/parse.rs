@@ -272,7 +272,12 @@ fn text_rule(node: &Node<'_>) -> Result<TextRule, SchemaError> {
     };
     let (min_length, max_length) = (node.count("minLength")?.unwrap_or(0), node.count("maxLength")?);
     let ascii_only = matches!(node.keywords.get("format").and_then(Value::as_str), Some("email" | "uri" | "url"));
-    Ok(TextRule { format, pattern, ascii_only, min_length, max_length })
+    let heading = match node.keywords.get("x-value") {
+        None => false,
+        Some(value) if value == "heading" => true,
+        Some(_) => return Err(node.error("x-value", "the only value that is known is \"heading\"")),
+    };
+    Ok(TextRule { format, pattern, heading, ascii_only, min_length, max_length })
 }
 
 fn number_rule(node: &Node<'_>, integer: bool) -> Result<NumberRule, SchemaError> {

@@ -58,6 +58,8 @@ pub(crate) struct ListRule {
 pub(crate) struct TextRule {
     pub(crate) format: Option<Format>,
     pub(crate) pattern: Option<TextPattern>,
+    /// The value is a heading of a table in the text (`"x-value": "heading"`), not what stands under it.
+    pub(crate) heading: bool,
     /// `email` and `uri` are ASCII (RFC 5321, RFC 3986); `idn-email` and `iri` need not be.
     pub(super) ascii_only: bool,
     pub(super) min_length: usize,

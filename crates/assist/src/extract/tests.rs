@@ -300,3 +300,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_columns_of_a_file_are_mapped_by_their_headings() {
+    let schema: Value = serde_json::from_str(include_str!("../../../../config/schemas/column_mapping@1.json")).unwrap();
+    let map = |text: &str| {
+        let answer = request(&ExtractRequest {
+            input: ExtractInput::Text { text: text.to_owned(), written_at: None },
+            schema: schema.clone(),
+            current: None,
+            caller: crate::Caller::default(),
+        });
+        for evidence in &answer.evidence {
+            let chars: Vec<char> = text.chars().collect();
+            let quoted: String = chars[evidence.start..evidence.end].iter().collect();
+            assert_eq!(evidence.value, quoted);
+        }
+        answer.attributes
+    };
+    assert_eq!(
+        map(
+            "\nVorname;Nachname;Firma;E-Mail;PLZ;Stadt;Betrag\nAnna;Weber;Weberbau;anna@weberbau.example;20095;Hamburg;12,50\n"
+        ),
+        json!({"first_name": "Vorname", "last_name": "Nachname", "company": "Firma", "email": "E-Mail",
+               "postal_code": "PLZ", "city": "Stadt", "amount": "Betrag"})
+    );
+    assert_eq!(
+        map(
+            "\"Given name\",\"Surname\",\"E-mail address\",\"Phone\",\"Country\",\"Notes\"\nJo,Doe,jo@x.example,1,UK,likes tea\n"
+        ),
+        json!({"first_name": "Given name", "last_name": "Surname", "email": "E-mail address", "phone": "Phone", "country": "Country"})
+    );
+    assert_eq!(map("a,b,c\nphone,email,city"), json!({}), "only the first line has headings");
+}
