@@ -4,10 +4,12 @@
 //! [`by_headers`] reads `References` and `In-Reply-To` alone, after Jamie Zawinski's algorithm
 //! (<https://www.jwz.org/doc/threading.html>): messages that are not there still hold their replies together. [`full`] goes
 //! on with what is left without a parent: Outlook's conversation index, quoted text, and subject with time and people.
-//! Both give the same answer for any order of the same entries.
+//! Both give the same answer for any order of the same entries. [`ThreadIndex`]
+//! gives the answer of [`full`] after each single entry, at the cost of the conversations that it touches.
 
 mod entry;
 mod forest;
+mod index;
 mod join;
 mod pairs;
 
@@ -15,6 +17,7 @@ use rejoinder_domain::ThreadId;
 use serde::{Deserialize, Serialize};
 
 pub use entry::ThreadEntry;
+pub use index::{Placed, Placement, ThreadIndex};
 pub use pairs::{ReplyPair, reply_pairs};
 
 /// What a message's place in its thread was read from.
@@ -57,6 +60,6 @@ pub fn by_headers(entries: &[ThreadEntry]) -> Threading {
 /// Threads by headers, then conversation index, quoted text, and subject.
 pub fn full(entries: &[ThreadEntry]) -> Threading {
     let mut forest = forest::Forest::by_headers(entries);
-    join::join(entries, &mut forest);
+    join::join(entries, &mut forest, entries.len());
     forest.threading()
 }
