@@ -1,4 +1,8 @@
-//! Erasure by message, mailbox and tenant. Freed pages are overwritten and the write-ahead log is emptied.
+//! Erasure by message, mailbox, suggestion and tenant. Freed pages are overwritten and the write-ahead log is emptied.
+//!
+//! What rests on a message goes with it: suggestions that cite it, their outcomes, what was learned from them, and stored
+//! answers to repeated requests (all of the tenant that can hold words of a message, since these do not tell on which they
+//! rest).
 //!
 //! The vector store is erased by the caller, before or after: units of erased messages stay announced here until the next
 //! ingest has deleted them from the store too, so that a crash between the two leaves nothing behind.
@@ -14,37 +18,44 @@ use crate::{Ledger, LedgerError};
 /// What an erasure removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// The messages, to be erased from the vector store as well.
+    /// The messages, to be erased from the vector store as well; among them those that existed only as pairs learned from
+    /// suggestions which are erased.
     pub messages: Vec<MessageId>,
-    /// Stored suggestions that cited one of them.
+    /// Suggestions that rested on one of them.
     pub suggestions: u64,
+    /// Their outcomes.
+    pub outcomes: u64,
+    /// Reply pairs that were learned from them.
+    pub learned: u64,
 }
 
 impl Ledger {
     /// Erases messages, everything made of them, and suggestions that cite them. Their ids stay as tombstones: when such a
     /// message comes by again, it is skipped with a reason.
     pub fn erase_messages(&self, tenant: &TenantId, messages: &[MessageId]) -> Result<Erased, LedgerError> {
+        self.erase_all(tenant, messages, &[])
+    }
+
+    /// Erases suggestions, their outcomes and what was learned from them. Ids that are not there are passed over.
+    pub fn erase_suggestions(&self, tenant: &TenantId, suggestions: &[String]) -> Result<Erased, LedgerError> {
+        self.erase_all(tenant, &[], suggestions)
+    }
+
+    pub(crate) fn erase_all(
+        &self,
+        tenant: &TenantId,
+        messages: &[MessageId],
+        suggestions: &[String],
+    ) -> Result<Erased, LedgerError> {
         let erased = self.write(|transaction| {
-            let mut erased = Erased::default();
-            for message in messages {
-                let key = params![tenant.as_str(), message.as_str()];
-                transaction.prepare_cached("INSERT OR IGNORE INTO erased VALUES (?1, ?2)")?.execute(key)?;
-                transaction
-                    .prepare_cached(
-                        "DELETE FROM loss WHERE tenant = ?1 AND (mailbox, generation, position) IN
-                            (SELECT mailbox, generation, position FROM item WHERE tenant = ?1 AND message = ?2)",
-                    )?
-                    .execute(key)?;
-                transaction
-                    .prepare_cached(
-                        "UPDATE item SET outcome = 'skipped', reason = 'erased on request', message = NULL, losses = 0
-                         WHERE tenant = ?1 AND message = ?2",
-                    )?
-                    .execute(key)?;
-                remove(transaction, tenant, message, &mut erased)?;
+            let mut eraser = Eraser::new(transaction, tenant);
+            for suggestion in suggestions {
+                eraser.suggestion(suggestion)?;
             }
-            erased.suggestions = remove_suggestions(transaction, tenant, messages)?;
-            Ok(erased)
+            for message in messages {
+                eraser.message(message, true)?;
+            }
+            eraser.end()
         })?;
         self.truncate_log()?;
         Ok(erased)
@@ -70,11 +81,11 @@ impl Ledger {
                 .prepare("SELECT id FROM message WHERE tenant = ?1 AND gone = 1 AND id IN (SELECT id FROM affected)")?
                 .query_map([tenant.as_str()], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
-            let mut erased = Erased::default();
+            let mut eraser = Eraser::new(transaction, tenant);
             for message in gone.into_iter().map(MessageId::from_stored) {
-                remove(transaction, tenant, &message, &mut erased)?;
+                eraser.message(&message, false)?;
             }
-            erased.suggestions = remove_suggestions(transaction, tenant, &erased.messages)?;
+            let erased = eraser.end()?;
             transaction.execute("DELETE FROM affected", [])?;
             Ok(erased)
         })?;
@@ -85,9 +96,26 @@ impl Ledger {
     /// Erases everything of the tenant. The caller erases the tenant from the vector store.
     pub fn erase_tenant(&self, tenant: &TenantId) -> Result<(), LedgerError> {
         self.write(|transaction| {
-            for table in
-                ["loss", "item", "pair", "unit", "content", "message", "mailbox", "erased", "run", "suggestion"]
-            {
+            for table in [
+                "learned",
+                "rejected",
+                "outcome",
+                "suggestion_message",
+                "suggestion",
+                "ticket_state",
+                "idempotency",
+                "job_mailbox",
+                "job",
+                "loss",
+                "item",
+                "pair",
+                "unit",
+                "content",
+                "message",
+                "mailbox",
+                "erased",
+                "run",
+            ] {
                 transaction.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [tenant.as_str()])?;
             }
             Ok(())
@@ -96,49 +124,107 @@ impl Ledger {
     }
 }
 
-/// Removes a message that no item refers to any more.
-fn remove(
-    transaction: &Transaction<'_>,
-    tenant: &TenantId,
-    message: &MessageId,
-    erased: &mut Erased,
-) -> Result<(), LedgerError> {
-    let key = params![tenant.as_str(), message.as_str()];
-    let removed = transaction.prepare_cached("DELETE FROM message WHERE tenant = ?1 AND id = ?2")?.execute(key)?;
-    transaction.prepare_cached("UPDATE message SET parent = NULL WHERE tenant = ?1 AND parent = ?2")?.execute(key)?;
-    transaction.prepare_cached("DELETE FROM pair WHERE tenant = ?1 AND question = ?2")?.execute(key)?;
-    transaction.prepare_cached("DELETE FROM pair WHERE tenant = ?1 AND reply = ?2")?.execute(key)?;
-    if removed > 0 {
-        erased.messages.push(message.clone());
-    }
-    Ok(())
+/// Erases one thing after the other inside one transaction, and what rests on each.
+struct Eraser<'a> {
+    transaction: &'a Transaction<'a>,
+    tenant: &'a TenantId,
+    /// Messages that were made for learned pairs which are gone.
+    further: Vec<MessageId>,
+    seen: HashSet<MessageId>,
+    erased: Erased,
 }
 
-/// Removes the suggestions that name one of the messages. One reading of all of them serves for all messages.
-fn remove_suggestions(
-    transaction: &Transaction<'_>,
-    tenant: &TenantId,
-    messages: &[MessageId],
-) -> Result<u64, LedgerError> {
-    let erased: HashSet<&str> = messages.iter().map(MessageId::as_str).collect();
-    let mut removed = 0;
-    let mut suggestions = transaction.prepare("SELECT id, body FROM suggestion WHERE tenant = ?1")?;
-    let mut rows = suggestions.query([tenant.as_str()])?;
-    let mut found: Vec<String> = Vec::new();
-    while let Some(row) = rows.next()? {
-        if names_one_of(row.get_ref(1)?.as_str().unwrap_or_default(), &erased) {
-            found.push(row.get(0)?);
+impl<'a> Eraser<'a> {
+    fn new(transaction: &'a Transaction<'a>, tenant: &'a TenantId) -> Self {
+        Self { transaction, tenant, further: Vec::new(), seen: HashSet::new(), erased: Erased::default() }
+    }
+
+    /// Erases a message; `for_good` leaves a tombstone.
+    fn message(&mut self, message: &MessageId, for_good: bool) -> Result<(), LedgerError> {
+        if !self.seen.insert(message.clone()) {
+            return Ok(());
         }
+        let key = params![self.tenant.as_str(), message.as_str()];
+        for suggestion in self.suggestions_on(message)? {
+            self.suggestion(&suggestion)?;
+        }
+        if for_good {
+            self.transaction.prepare_cached("INSERT OR IGNORE INTO erased VALUES (?1, ?2)")?.execute(key)?;
+            self.transaction
+                .prepare_cached(
+                    "DELETE FROM loss WHERE tenant = ?1 AND (mailbox, generation, position) IN
+                        (SELECT mailbox, generation, position FROM item WHERE tenant = ?1 AND message = ?2)",
+                )?
+                .execute(key)?;
+            self.transaction
+                .prepare_cached(
+                    "UPDATE item SET outcome = 'skipped', reason = 'erased on request', message = NULL, losses = 0
+                     WHERE tenant = ?1 AND message = ?2",
+                )?
+                .execute(key)?;
+        }
+        for statement in [
+            "UPDATE message SET parent = NULL WHERE tenant = ?1 AND parent = ?2",
+            "DELETE FROM pair WHERE tenant = ?1 AND question = ?2",
+            "DELETE FROM pair WHERE tenant = ?1 AND reply = ?2",
+        ] {
+            self.transaction.prepare_cached(statement)?.execute(key)?;
+        }
+        // Content and rejections go by their foreign keys.
+        let removed =
+            self.transaction.prepare_cached("DELETE FROM message WHERE tenant = ?1 AND id = ?2")?.execute(key)?;
+        if removed > 0 {
+            self.erased.messages.push(message.clone());
+        }
+        Ok(())
     }
-    for id in found {
-        removed += transaction
-            .execute("DELETE FROM suggestion WHERE tenant = ?1 AND id = ?2", params![tenant.as_str(), id])?;
-    }
-    Ok(removed as u64)
-}
 
-/// Whether the text has the id of one of the messages in it: the prefix and 32 hexadecimal digits.
-fn names_one_of(text: &str, messages: &HashSet<&str>) -> bool {
-    const LENGTH: usize = "msg_".len() + 32;
-    text.match_indices("msg_").any(|(at, _)| text.get(at..at + LENGTH).is_some_and(|id| messages.contains(id)))
+    /// Suggestions that cite the message, or that a pair was learned from which it is part of. The pair's suggestion may be gone.
+    fn suggestions_on(&self, message: &MessageId) -> Result<Vec<String>, LedgerError> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT suggestion FROM suggestion_message WHERE tenant = ?1 AND message = ?2
+             UNION SELECT suggestion FROM learned WHERE tenant = ?1 AND question = ?2
+             UNION SELECT suggestion FROM learned WHERE tenant = ?1 AND reply = ?2",
+        )?;
+        let rows = statement.query_map(params![self.tenant.as_str(), message.as_str()], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Erases a suggestion; messages that exist only as its learned pair are noted to be erased.
+    fn suggestion(&mut self, suggestion: &str) -> Result<(), LedgerError> {
+        let key = params![self.tenant.as_str(), suggestion];
+        let mut own = self.transaction.prepare_cached(
+            "SELECT message.id FROM learned JOIN message
+                ON message.tenant = ?1 AND message.id IN (learned.question, learned.reply)
+             WHERE learned.tenant = ?1 AND learned.suggestion = ?2 AND NOT EXISTS
+                (SELECT 1 FROM item WHERE item.tenant = ?1 AND item.message = message.id AND item.mailbox <> learned.mailbox)",
+        )?;
+        let rows = own.query_map(key, |row| Ok(MessageId::from_stored(row.get::<_, String>(0)?)))?;
+        self.further.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        let delete = |table: &str, column: &str| -> Result<u64, LedgerError> {
+            let statement = format!("DELETE FROM {table} WHERE tenant = ?1 AND {column} = ?2");
+            Ok(self.transaction.prepare_cached(&statement)?.execute(key)? as u64)
+        };
+        let learned = delete("learned", "suggestion")?;
+        delete("rejected", "suggestion")?;
+        let outcomes = delete("outcome", "suggestion")?;
+        let suggestions = delete("suggestion", "id")?;
+        self.erased.learned += learned;
+        self.erased.outcomes += outcomes;
+        self.erased.suggestions += suggestions;
+        Ok(())
+    }
+
+    /// Erases what the erasures before left over.
+    fn end(mut self) -> Result<Erased, LedgerError> {
+        while let Some(message) = self.further.pop() {
+            self.message(&message, true)?;
+        }
+        let tenant = [self.tenant.as_str()];
+        self.transaction
+            .execute("DELETE FROM idempotency WHERE tenant = ?1 AND status IS NOT NULL AND holds_text = 1", tenant)?;
+        // What is being worked on may rest on what is gone now.
+        self.transaction.execute("UPDATE idempotency SET void = 1 WHERE tenant = ?1 AND status IS NULL", tenant)?;
+        Ok(self.erased)
+    }
 }

@@ -28,6 +28,23 @@ pub enum LedgerError {
     /// The mailbox was never announced by [`crate::Ledger::begin_read`].
     #[error("the ledger does not know this mailbox")]
     UnknownMailbox,
+    /// There is no such job.
+    #[error("the ledger does not know this job")]
+    UnknownJob,
+    /// Something of this id is there.
+    #[error("the ledger has a {0} of this id")]
+    Exists(&'static str),
+    /// An answer that is too large to be kept for a repeated request.
+    #[error("an answer of {bytes} bytes is not kept for repeated requests; the limit is {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// What is kept at most.
+        limit: usize,
+    },
+    /// A file that was checked is damaged.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
     /// An attempt can leave the machine once.
     #[error("this attempt has been recorded before")]
     Recorded,
@@ -59,12 +76,12 @@ impl LedgerError {
                 | rusqlite::ErrorCode::PermissionDenied => ErrorKind::Unavailable,
                 _ => ErrorKind::Internal,
             },
-            Self::Database(_) | Self::Poisoned | Self::Recorded => ErrorKind::Internal,
+            Self::Database(_) | Self::Poisoned | Self::Recorded | Self::Exists(_) => ErrorKind::Internal,
             Self::File(_) | Self::TooNew { .. } | Self::Closed => ErrorKind::Unavailable,
             Self::Busy | Self::Unwritten(_) => ErrorKind::Transient,
-            Self::Corrupt(_) => ErrorKind::Corrupt,
-            Self::UnknownMailbox => ErrorKind::NotFound,
-            Self::Cursor => ErrorKind::Invalid,
+            Self::Corrupt(_) | Self::Damaged(_) => ErrorKind::Corrupt,
+            Self::UnknownMailbox | Self::UnknownJob => ErrorKind::NotFound,
+            Self::Cursor | Self::TooLarge { .. } => ErrorKind::Invalid,
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Runs of the pipeline, and suggestions that were made.
+//! Runs of the pipeline.
 
 use jiff::Timestamp;
 use rejoinder_domain::TenantId;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use serde::Serialize;
 
-use crate::{Ledger, LedgerError};
+use crate::{Ledger, LedgerError, time};
 
 /// One run of the pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,19 +18,6 @@ pub struct Run {
     pub finished: Option<Timestamp>,
     /// Its report.
     pub report: Option<serde_json::Value>,
-}
-
-/// A suggestion as it was given.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StoredSuggestion {
-    /// Its id.
-    pub id: String,
-    /// The ticket that it is for.
-    pub ticket_id: String,
-    /// When it was made.
-    pub created: Timestamp,
-    /// The whole answer.
-    pub body: serde_json::Value,
 }
 
 impl Ledger {
@@ -70,47 +57,13 @@ impl Ledger {
             .map(|(id, started, finished, report)| {
                 Ok(Run {
                     id,
-                    started: time(started)?,
-                    finished: finished.map(time).transpose()?,
+                    started: time::read(started)?,
+                    finished: finished.map(time::read).transpose()?,
                     report: report.as_deref().map(json).transpose()?,
                 })
             })
             .collect()
     }
-
-    /// Keeps a suggestion; one of the same id is replaced.
-    pub fn put_suggestion(&self, tenant: &TenantId, suggestion: &StoredSuggestion) -> Result<(), LedgerError> {
-        self.write(|transaction| {
-            transaction.execute(
-                "INSERT OR REPLACE INTO suggestion (tenant, id, ticket, created, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    tenant.as_str(),
-                    suggestion.id,
-                    suggestion.ticket_id,
-                    suggestion.created.as_millisecond(),
-                    suggestion.body.to_string(),
-                ],
-            )?;
-            Ok(())
-        })
-    }
-
-    /// The suggestion of this id.
-    pub fn suggestion(&self, tenant: &TenantId, id: &str) -> Result<Option<StoredSuggestion>, LedgerError> {
-        let row: Option<(String, i64, String)> = self
-            .reader()?
-            .prepare_cached("SELECT ticket, created, body FROM suggestion WHERE tenant = ?1 AND id = ?2")?
-            .query_row(params![tenant.as_str(), id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        row.map(|(ticket_id, created, body)| {
-            Ok(StoredSuggestion { id: id.to_owned(), ticket_id, created: time(created)?, body: json(&body)? })
-        })
-        .transpose()
-    }
-}
-
-fn time(milliseconds: i64) -> Result<Timestamp, LedgerError> {
-    Timestamp::from_millisecond(milliseconds).map_err(|_| LedgerError::Corrupt("time"))
 }
 
 fn json(text: &str) -> Result<serde_json::Value, LedgerError> {

@@ -2,9 +2,11 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rejoinder_domain::TenantId;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -13,6 +15,8 @@ use crate::{LedgerError, schema};
 /// The durable state. Cheap to share (`Arc<Ledger>`); calls block, so an async caller enters by a blocking thread.
 pub struct Ledger {
     path: PathBuf,
+    /// Tells this opening of the file from every other: what an earlier one began and did not end, nobody works on.
+    process: String,
     /// SQLite has one writer at a time; the write-ahead log lets the reader go on beside it.
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
@@ -35,7 +39,7 @@ impl Ledger {
         schema::migrate(&mut writer)?;
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
-        Ok(Self { path, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Ok(Self { path, process: process_id(), writer: Mutex::new(writer), reader: Mutex::new(reader) })
     }
 
     /// Takes the tenant's ingest lock or fails with [`LedgerError::Busy`]. It lies beside the ledger as a file, so it also
@@ -49,6 +53,16 @@ impl Ledger {
             Err(TryLockError::WouldBlock) => Err(LedgerError::Busy),
             Err(TryLockError::Error(error)) => Err(LedgerError::File(error)),
         }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names this opening of the file.
+    pub(crate) fn process(&self) -> &str {
+        &self.process
     }
 
     /// The connection for reading.
@@ -75,6 +89,13 @@ impl Ledger {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// Time, process and a counter, since a test or an embedder opens more than one.
+fn process_id() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{:x}-{count:x}", Timestamp::now().as_nanosecond(), std::process::id())
 }
 
 fn connect(path: &Path) -> Result<Connection, LedgerError> {

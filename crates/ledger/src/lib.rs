@@ -1,5 +1,6 @@
 //! The durable state of Rejoinder, in one SQLite file: every item that was seen and what became of it, every message
-//! with the places it was found in, the conversations, what the vector store holds, and what was suggested.
+//! with the places it was found in, the conversations, what the vector store holds, orders to ingest, what was suggested and
+//! what people made of it.
 //!
 //! The ledger is what makes ingesting idempotent. Items are written in batches, each in one transaction together with
 //! the position reached, so that a process killed at any instant continues where the last batch ended. What the vector
@@ -34,29 +35,55 @@
 //! about mail formats, models or vector stores (a thread entry is bytes to it); errors carry no text of a message.
 //!
 //! Modules in reading order: `schema` (the tables and why), `ledger` (the file, its connections, the ingest lock),
-//! `reading`, `threading`, `indexing` (the three phases of an ingest), `query` (what others read), `erase`, `journal`
-//! (runs and suggestions), `content` (how a message is kept), `usage` (a second file: what language models were sent and
-//! used), `error`.
+//! `reading`, `threading`, `indexing` (the three phases of an ingest), `query` (what others read), `jobs` and `job_items`
+//! (orders to ingest), `idempotency` (requests that are answered once), `suggestions`, `outcomes`, `stats` and `gaps` (what was
+//! suggested and how it did), `erase`, `person` and `retention` (what has to go), `backup`, `journal` (runs of the pipeline),
+//! `content` and `text` (how messages and other texts are kept), `time`, `cursor`, `usage` (a second file: what language
+//! models were sent and used), `error`.
 
+mod backup;
 mod content;
+mod cursor;
 mod erase;
 mod error;
+mod gaps;
+mod idempotency;
 mod indexing;
+mod job_items;
+mod jobs;
 mod journal;
 mod ledger;
+mod outcomes;
+mod person;
 mod query;
 mod reading;
+mod retention;
 mod schema;
+mod single;
+mod stats;
+mod suggestions;
+mod text;
 mod threading;
+mod time;
 mod usage;
 
+pub use backup::Checked;
 pub use erase::Erased;
 pub use error::LedgerError;
+pub use gaps::KnowledgeGap;
+pub use idempotency::{Begun, MAX_STORED_BODY, RequestKey, StoredResponse};
 pub use indexing::{PendingPair, StoredUnit, Unit};
-pub use journal::{Run, StoredSuggestion};
+pub use job_items::{ItemStatus, JobItem, JobItemPage};
+pub use jobs::{JobEnd, JobPage, JobRecord, JobSignal, JobSource, JobState, NewJob};
+pub use journal::Run;
 pub use ledger::{IngestLock, Ledger};
+pub use outcomes::{EditClass, LearnedPair, Outcome, OutcomeKind, OutcomeRecorded};
+pub use person::HeldOnPerson;
 pub use query::{MailboxStatus, Totals};
 pub use reading::{ItemOutcome, ItemRecord, MailboxRecord, ReadCounts, ReadState, Vanished};
+pub use single::{PlacedConversations, PlacedMessage, Standing, WritingLock};
+pub use stats::{OutcomeCounts, Stats};
+pub use suggestions::{KnownSuggestion, SuggestionPage, SuggestionRecord};
 pub use threading::{MessageFacts, PairRow, ThreadRow};
 pub use usage::{
     Audit, AuditQuery, AuditRecord, DeletedUsage, JournalHealth, Step, UsageJournal, UsageOptions, UsageQuery,

@@ -1,5 +1,7 @@
 //! What others read: messages, conversations, places and counts.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rejoinder_domain::{MailboxId, Message, MessageId, Provenance, Skipped, TenantId, ThreadId};
 use rusqlite::{OptionalExtension as _, params};
@@ -72,12 +74,32 @@ impl Ledger {
         after: Option<&MessageId>,
         limit: u32,
     ) -> Result<Vec<Message>, LedgerError> {
+        self.page(tenant, after, limit, "AND gone = 0")
+    }
+
+    /// The same, those included that no mailbox holds any more.
+    pub(crate) fn held_messages(
+        &self,
+        tenant: &TenantId,
+        after: Option<&MessageId>,
+        limit: u32,
+    ) -> Result<Vec<Message>, LedgerError> {
+        self.page(tenant, after, limit, "")
+    }
+
+    fn page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&MessageId>,
+        limit: u32,
+        which: &str,
+    ) -> Result<Vec<Message>, LedgerError> {
         let rows: Vec<(Vec<u8>, String)> = self
             .reader()?
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT (SELECT content FROM content WHERE content.tenant = ?1 AND content.message = id), direction FROM message
-                 WHERE tenant = ?1 AND id > ?2 AND gone = 0 ORDER BY id LIMIT ?3",
-            )?
+                 WHERE tenant = ?1 AND id > ?2 {which} ORDER BY id LIMIT ?3"
+            ))?
             .query_map(params![tenant.as_str(), after.map(MessageId::as_str).unwrap_or_default(), limit], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?
@@ -93,6 +115,25 @@ impl Ledger {
             .query_row(params![tenant.as_str(), message.as_str()], |row| row.get(0))
             .optional()?;
         Ok(thread.flatten().map(ThreadId::from_stored))
+    }
+
+    /// The conversations of messages; those that are not threaded yet, or not there, are not in it.
+    pub fn threads_of(
+        &self,
+        tenant: &TenantId,
+        messages: &[MessageId],
+    ) -> Result<HashMap<MessageId, ThreadId>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached("SELECT thread FROM message WHERE tenant = ?1 AND id = ?2")?;
+        let mut threads = HashMap::with_capacity(messages.len());
+        for message in messages {
+            let thread: Option<Option<String>> =
+                statement.query_row(params![tenant.as_str(), message.as_str()], |row| row.get(0)).optional()?;
+            if let Some(thread) = thread.flatten() {
+                threads.insert(message.clone(), ThreadId::from_stored(thread));
+            }
+        }
+        Ok(threads)
     }
 
     /// The message that a message answers.
@@ -161,6 +202,23 @@ impl Ledger {
         )?;
         let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
             Ok(MailboxId::from_stored(row.get::<_, String>(0)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The same with what people call them.
+    pub fn named_mailboxes_of(
+        &self,
+        tenant: &TenantId,
+        message: &MessageId,
+    ) -> Result<Vec<(MailboxId, String)>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT id, name FROM mailbox WHERE tenant = ?1 AND id IN
+                (SELECT mailbox FROM item INDEXED BY item_message WHERE tenant = ?1 AND message = ?2) ORDER BY id",
+        )?;
+        let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
+            Ok((MailboxId::from_stored(row.get::<_, String>(0)?), row.get(1)?))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -303,8 +303,8 @@ impl ItemWriter<'_> {
         let inserted = self
             .transaction
             .prepare_cached(
-                "INSERT INTO message (tenant, id, kind, sent_at, direction, gone)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING",
+                "INSERT INTO message (tenant, id, kind, sent_at, direction, gone, dated)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 0, min(ifnull(?4, ?6), ?6)) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 self.tenant.as_str(),
@@ -312,6 +312,7 @@ impl ItemWriter<'_> {
                 kind_name(message.kind),
                 message.sent_at.map(Timestamp::as_millisecond),
                 direction_name(Direction::Unknown),
+                Timestamp::now().as_millisecond(),
             ])?;
         let key = params![self.tenant.as_str(), message.id.as_str()];
         if inserted == 1 {

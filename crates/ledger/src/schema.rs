@@ -6,7 +6,7 @@ use crate::LedgerError;
 
 /// One entry per schema version, in order: the statements that lead from the version before to it. A released entry is
 /// never edited; a change of the schema is a new entry.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// * `mailbox.generation` counts readings of changed content. Items of the reading before stay until the new one is
 ///   complete, so that a message never loses its only place because a reading was interrupted.
@@ -133,6 +133,155 @@ CREATE TABLE suggestion (
     PRIMARY KEY (tenant, id)
 ) STRICT;
 ";
+
+/// What people ask for and say, beside what was ingested. Texts are blobs, packed by `text`.
+///
+/// * `message.dated` is the age that retention counts by: when it was sent, or when it was first read where it was not, or
+///   says that it was sent later than that. For messages of version 1 without a date it is the moment of the migration.
+/// * `job` is one order to ingest; `job_mailbox` the readings that it did. Its items are rows of `item`.
+/// * `suggestion` replaces the table of version 1, which no program has written to. `state` is the digest of the ticket as
+///   the suggestion saw it, `ticket_state` of the ticket as it was last seen: where they differ, the suggestion is stale.
+///   `suggestion_message` names every message that it rests on, so that it goes when one of them does.
+/// * `outcome` is what a person made of a suggestion: at most one. It goes with the suggestion.
+/// * `learned` ties a suggestion to the reply pair that was made of its outcome; `mailbox` holds the messages that exist only
+///   for that. `rejected` names replies that a person did not want. Both outlive the suggestion when it gets too old, and
+///   go with the messages.
+/// * `idempotency` is what a repeated request is answered with. `key` is a digest of the caller's key. `process` is the start
+///   of the program that works on it. `void` marks work that began before an erasure: what it answers is not kept.
+const VERSION_2: &str = "
+ALTER TABLE message ADD COLUMN dated INTEGER;
+UPDATE message SET dated = min(ifnull(sent_at, unixepoch() * 1000), unixepoch() * 1000);
+CREATE INDEX message_dated ON message (tenant, dated);
+
+CREATE TABLE job (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'failed', 'cancelled')),
+    source TEXT NOT NULL CHECK (source IN ('upload', 'inbox', 'watch')),
+    name TEXT NOT NULL,
+    path TEXT NOT NULL,
+    bytes INTEGER,
+    created INTEGER NOT NULL,
+    started INTEGER,
+    finished INTEGER,
+    error TEXT,
+    progress TEXT,
+    cancel INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT;
+CREATE INDEX job_created ON job (tenant, created, id);
+CREATE INDEX job_unfinished ON job (created, id) WHERE state IN ('queued', 'running');
+
+CREATE TABLE job_mailbox (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    mailbox TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job, mailbox, generation),
+    FOREIGN KEY (tenant, job) REFERENCES job (tenant, id) ON DELETE CASCADE,
+    FOREIGN KEY (tenant, mailbox) REFERENCES mailbox (tenant, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_mailbox_mailbox ON job_mailbox (tenant, mailbox);
+
+DROP TABLE suggestion;
+CREATE TABLE suggestion (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    ticket TEXT NOT NULL,
+    state TEXT NOT NULL,
+    messages INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    found INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    source TEXT NOT NULL,
+    terms BLOB NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT;
+CREATE INDEX suggestion_created ON suggestion (tenant, created, id);
+CREATE INDEX suggestion_ticket ON suggestion (tenant, ticket, created, id);
+CREATE INDEX suggestion_unfound ON suggestion (tenant, created, id) WHERE found = 0;
+
+CREATE TABLE suggestion_message (
+    tenant TEXT NOT NULL,
+    suggestion TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (tenant, suggestion, message),
+    FOREIGN KEY (tenant, suggestion) REFERENCES suggestion (tenant, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX suggestion_message_message ON suggestion_message (tenant, message);
+
+CREATE TABLE ticket_state (
+    tenant TEXT NOT NULL,
+    ticket TEXT NOT NULL,
+    state TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, ticket)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ticket_state_at ON ticket_state (tenant, at);
+
+CREATE TABLE outcome (
+    tenant TEXT NOT NULL,
+    suggestion TEXT NOT NULL,
+    candidate INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('accepted', 'edited', 'rejected')),
+    edit_class TEXT NOT NULL CHECK (edit_class IN ('none', 'light', 'moderate', 'heavy', 'rewritten')),
+    edit_ratio REAL NOT NULL,
+    reason BLOB,
+    final_digest TEXT,
+    recorded INTEGER NOT NULL,
+    PRIMARY KEY (tenant, suggestion),
+    FOREIGN KEY (tenant, suggestion) REFERENCES suggestion (tenant, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE learned (
+    tenant TEXT NOT NULL,
+    suggestion TEXT NOT NULL,
+    question TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    mailbox TEXT NOT NULL,
+    PRIMARY KEY (tenant, suggestion),
+    FOREIGN KEY (tenant, question) REFERENCES message (tenant, id) ON DELETE CASCADE,
+    FOREIGN KEY (tenant, reply) REFERENCES message (tenant, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX learned_question ON learned (tenant, question);
+CREATE INDEX learned_reply ON learned (tenant, reply);
+
+CREATE TABLE rejected (
+    tenant TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    suggestion TEXT NOT NULL,
+    ticket TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, reply, suggestion),
+    FOREIGN KEY (tenant, reply) REFERENCES message (tenant, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rejected_ticket ON rejected (tenant, ticket);
+CREATE INDEX rejected_suggestion ON rejected (tenant, suggestion);
+
+CREATE TABLE idempotency (
+    tenant TEXT NOT NULL,
+    route TEXT NOT NULL,
+    key BLOB NOT NULL,
+    request BLOB NOT NULL,
+    began INTEGER NOT NULL,
+    process TEXT NOT NULL,
+    void INTEGER NOT NULL,
+    holds_text INTEGER NOT NULL,
+    status INTEGER,
+    content_type TEXT,
+    headers BLOB,
+    body BLOB,
+    PRIMARY KEY (tenant, route, key)
+) STRICT;
+CREATE INDEX idempotency_began ON idempotency (began);
+";
+
+/// The newest version.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS.len() as i64
+}
 
 /// Brings the ledger's file to the newest version.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {

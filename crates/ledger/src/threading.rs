@@ -1,7 +1,7 @@
 //! The second phase: directions, conversations and reply pairs of all messages of a tenant.
 
 use rejoinder_domain::{Direction, MailboxId, MessageId, TenantId, ThreadId};
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::content::direction_name;
 use crate::{Ledger, LedgerError};
@@ -67,6 +67,25 @@ impl Ledger {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The facts of one message that some mailbox holds.
+    pub fn facts_of(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<MessageFacts>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT id, (SELECT thread_entry FROM content WHERE content.tenant = ?1 AND content.message = id),
+                (SELECT group_concat(DISTINCT mailbox || ' ' || in_sent_folder) FROM item INDEXED BY item_message
+                 WHERE item.tenant = ?1 AND item.message = id)
+             FROM message WHERE tenant = ?1 AND id = ?2 AND gone = 0",
+        )?;
+        let facts = statement.query_row(params![tenant.as_str(), id.as_str()], |row| {
+            Ok(MessageFacts {
+                id: MessageId::from_stored(row.get::<_, String>(0)?),
+                thread_entry: row.get(1)?,
+                mailboxes: mailbox_list(&row.get::<_, String>(2)?),
+            })
+        });
+        Ok(facts.optional()?)
     }
 
     /// Writes the conversations and replaces the set of reply pairs, in one transaction.

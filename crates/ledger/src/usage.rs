@@ -9,12 +9,11 @@
 //!
 //! Times are stored in microseconds. An attempt counts at the time it began, in sums and in budgets alike.
 
-mod cursor;
 mod query;
 mod schema;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread::JoinHandle;
@@ -63,6 +62,7 @@ pub struct DeletedUsage {
 
 /// The journal of egress and usage. Dropping it writes what still waits.
 pub struct UsageJournal {
+    path: PathBuf,
     jobs: mpsc::Sender<Job>,
     counts: Arc<Counts>,
     reader: Mutex<Connection>,
@@ -100,7 +100,14 @@ impl UsageJournal {
             spawn("rejoinder-usage", move || writer.run())?,
             spawn("rejoinder-usage-checkpoint", move || writer::keep_log_short(&log, &checkpoints))?,
         ];
-        Ok(Self { jobs, counts, reader: Mutex::new(reader), keeper, threads: Mutex::new(threads) })
+        Ok(Self {
+            path: path.to_path_buf(),
+            jobs,
+            counts,
+            reader: Mutex::new(reader),
+            keeper,
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Waits until all that was queued is written. Blocks.
@@ -174,6 +181,16 @@ impl UsageJournal {
         });
         self.jobs.send(Job::Work(work)).map_err(|_| LedgerError::Closed)?;
         answer.recv().map_err(|_| LedgerError::Closed)?
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The newest schema version.
+    pub(crate) fn newest_version() -> i64 {
+        schema::newest()
     }
 
     fn reader(&self) -> Result<MutexGuard<'_, Connection>, LedgerError> {

@@ -8,7 +8,7 @@ use rejoinder_domain::{
 };
 use rejoinder_ledger::{
     ItemOutcome, ItemRecord, Ledger, LedgerError, MailboxRecord, MailboxStatus, PairRow, ReadCounts, ReadState,
-    StoredSuggestion, StoredUnit, ThreadRow, Unit, Vanished,
+    StoredUnit, SuggestionRecord, ThreadRow, Unit, Vanished,
 };
 use tempfile::TempDir;
 
@@ -274,14 +274,22 @@ fn an_erased_message_is_in_no_file_and_does_not_come_back() {
     read_whole(&ledger, &mailbox("a", "1"), &["x", "y"]);
     thread(&ledger, &["x", "y"], &[("x", "y")]);
     ledger.confirm(&tenant(), VERSION, &[unit("x", None), unit("x", Some("y"))]).unwrap();
-    let suggestion = StoredSuggestion {
+    let suggestion = SuggestionRecord {
         id: "sug_1".to_owned(),
-        ticket_id: "T-1".to_owned(),
+        ticket: "T-1".to_owned(),
+        ticket_state: "one".to_owned(),
+        ticket_messages: 1,
         created: Timestamp::from_second(1_700_000_000).unwrap(),
-        body: serde_json::json!({"citations": [{"message_id": message("x").id}], "text": "quoted marker-in-suggestion"}),
+        terms: Vec::new(),
+        found: true,
+        provider: "exemplar".to_owned(),
+        model: "reply-pairs".to_owned(),
+        source: "exemplar".to_owned(),
+        cited: vec![message("x").id],
+        body: serde_json::json!("quoted marker-in-suggestion"),
     };
-    ledger.put_suggestion(&tenant(), &suggestion).unwrap();
-    assert_eq!(ledger.suggestion(&tenant(), "sug_1").unwrap(), Some(suggestion));
+    assert!(ledger.record_suggestion(&tenant(), &suggestion).unwrap());
+    assert_eq!(ledger.suggestion(&tenant(), "sug_1").unwrap().unwrap().suggestion, suggestion);
     assert!(is_on_disk(&folder, "marker-in-suggestion"));
 
     let erased = ledger.erase_messages(&tenant(), &[message("x").id]).unwrap();

@@ -7,8 +7,8 @@ use rejoinder_domain::{AttemptId, Cost, Egress, EgressRecord, Purpose, Spending,
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{UsageJournal, cursor};
-use crate::LedgerError;
+use super::UsageJournal;
+use crate::{LedgerError, cursor};
 
 /// How long each sum of a report lasts, in the UTC calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ impl UsageJournal {
         while let Some(row) = rows.next()? {
             sums.push(sum(row)?);
         }
-        let next = more(&mut sums, query.limit).map(|last| {
+        let next = cursor::more(&mut sums, query.limit).map(|last| {
             let begin = last.begin.as_microsecond().to_string();
             cursor::encode(&[&begin, last.purpose.as_str(), &last.provider, &last.model])
         });
@@ -175,18 +175,10 @@ impl UsageJournal {
         while let Some(row) = rows.next()? {
             records.push(audit_record(tenant, row)?);
         }
-        let next = more(&mut records, query.limit)
+        let next = cursor::more(&mut records, query.limit)
             .map(|last| cursor::encode(&[&last.egress.at.as_microsecond().to_string(), &last.egress.attempt.0]));
         Ok(Audit { records, next })
     }
-}
-
-/// Takes off the row that only says that there is more, and gives the last one of this page then.
-fn more<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
-    let limit = limit.max(1) as usize;
-    let is_more = rows.len() > limit;
-    rows.truncate(limit);
-    rows.last().filter(|_| is_more)
 }
 
 /// An attempt without usage is an open one. `total` adds up exactly as long as a double can and, unlike `sum`, never fails.

@@ -7,7 +7,7 @@ use crate::LedgerError;
 /// Stands between the parts; no key holds it.
 const SEPARATOR: char = '\u{1f}';
 
-pub(super) fn encode(parts: &[&str]) -> String {
+pub(crate) fn encode(parts: &[&str]) -> String {
     let mut cursor = String::new();
     for byte in parts.join(&SEPARATOR.to_string()).bytes() {
         // Writing into a string cannot fail.
@@ -17,7 +17,7 @@ pub(super) fn encode(parts: &[&str]) -> String {
 }
 
 /// A time in microseconds, and `N` texts.
-pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(i64, [String; N]), LedgerError> {
+pub(crate) fn decode<const N: usize>(cursor: &str) -> Result<(i64, [String; N]), LedgerError> {
     let digits = cursor.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
         u8::from_str_radix(pair, 16).ok()
@@ -28,4 +28,17 @@ pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(i64, [String; N]),
     let time = parts.next().and_then(|time| time.parse().ok()).ok_or(LedgerError::Cursor)?;
     let parts: Vec<String> = parts.collect();
     Ok((time, parts.try_into().map_err(|_| LedgerError::Cursor)?))
+}
+
+/// Where a list begins that goes from the newest to the oldest: behind the cursor, or before everything.
+pub(crate) fn position(cursor: Option<&str>) -> Result<(i64, [String; 1]), LedgerError> {
+    cursor.map_or_else(|| Ok((i64::MAX, [String::new()])), decode)
+}
+
+/// Takes off the row that only says that there is more, and gives the last one of this page then.
+pub(crate) fn more<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
+    let limit = limit.max(1) as usize;
+    let is_more = rows.len() > limit;
+    rows.truncate(limit);
+    rows.last().filter(|_| is_more)
 }
