@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::connection::ConnectionConfig;
+use crate::cors::CorsConfig;
+use crate::tls::TlsConfig;
+
 /// Where the server listens and what it takes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// Address to listen on. Only loopback for now: there are no credentials yet that could protect anything else.
+    /// Address to listen on. Anything but loopback needs configured credentials.
     pub listen: SocketAddr,
     /// Largest request body, bytes.
     pub max_body_bytes: usize,
@@ -23,6 +27,12 @@ pub struct ServerConfig {
     pub shutdown_grace_seconds: u64,
     /// The OpenAI-shaped routes.
     pub openai: OpenAiConfig,
+    /// Limits on connections and on slow clients.
+    pub connections: ConnectionConfig,
+    /// HTTPS; plain HTTP without it.
+    pub tls: Option<TlsConfig>,
+    /// Web pages of other origins that may call; none without it.
+    pub cors: Option<CorsConfig>,
 }
 
 /// Defaults and limits of the OpenAI-shaped routes.
@@ -59,25 +69,37 @@ impl Default for ServerConfig {
             heartbeat_seconds: 15,
             shutdown_grace_seconds: 20,
             openai: OpenAiConfig::default(),
+            connections: ConnectionConfig::default(),
+            tls: None,
+            cors: None,
         }
     }
 }
 
 impl ServerConfig {
+    /// Whether credentials and mail cross a network in clear: not on loopback, and no TLS of the server's own.
+    pub(crate) fn is_readable_on_the_way(&self) -> bool {
+        self.tls.is_none() && !self.listen.ip().is_loopback()
+    }
+
     /// Time between two signs of life of a streamed answer.
     pub(crate) fn heartbeat(&self) -> Duration {
         Duration::from_secs(self.heartbeat_seconds)
     }
 
-    /// Checks what serde cannot; the error is a sentence that says what to change.
-    pub fn validate(&self) -> Result<(), String> {
-        if !self.listen.ip().is_loopback() {
+    /// Checks what serde cannot; the error is a sentence that says what to change. `credentials` tells whether a caller needs
+    /// one: without, who reaches the server is let in, so nobody but this machine may reach it.
+    pub fn validate(&self, credentials: bool) -> Result<(), String> {
+        if !credentials && !self.listen.ip().is_loopback() {
             return Err(format!(
-                "listen = \"{}\" is refused: without credentials the server binds to loopback only; use 127.0.0.1 or \
-                 [::1], or put a proxy that authenticates in front of it",
+                "listen = \"{}\" is refused: without credentials the server binds to loopback only; create a key \
+                 (`rejoinder keys create`) or configure tokens, or use 127.0.0.1 or [::1]",
                 self.listen
             ));
         }
+        self.connections.validate()?;
+        self.tls.as_ref().map_or(Ok(()), TlsConfig::validate)?;
+        self.cors.as_ref().map_or(Ok(()), CorsConfig::validate)?;
         if !(0.0..=2.0).contains(&self.openai.temperature) {
             return Err("openai.temperature must be 0 to 2".to_owned());
         }
@@ -107,10 +129,11 @@ mod tests {
     #[test]
     fn only_loopback_without_credentials() {
         let mut config = ServerConfig::default();
-        assert_eq!(config.validate(), Ok(()));
+        assert_eq!(config.validate(false), Ok(()));
         config.listen = "0.0.0.0:80".parse().unwrap();
-        assert!(config.validate().unwrap_err().contains("loopback"));
+        assert!(config.validate(false).unwrap_err().contains("loopback"));
+        assert_eq!(config.validate(true), Ok(()));
         config.listen = "[::1]:80".parse().unwrap();
-        assert_eq!(config.validate(), Ok(()));
+        assert_eq!(config.validate(false), Ok(()));
     }
 }

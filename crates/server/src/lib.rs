@@ -20,7 +20,7 @@
 //! Invariants: without credentials it binds to loopback only; every error is an RFC 9457 problem (on
 //! the OpenAI-shaped routes one in OpenAI's shape) with a stable code and never internal text; the log holds ids, never bodies.
 //!
-//! Modules in reading order: [`server`], [`config`], [`suggest`], `suggest_stream`, [`extract`], [`search`], `ticket`, `egress`, [`erase`], `health`,
+//! Modules in reading order: [`server`], [`config`], `connection`, `tls`, `cors`, [`suggest`], `suggest_stream`, [`extract`], [`search`], `ticket`, `egress`, [`erase`], `health`,
 //! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, `trace`, [`problem`], `json`, [`request_id`].
 
 pub mod config;
@@ -33,6 +33,8 @@ pub mod server;
 pub mod suggest;
 
 mod audit;
+mod connection;
+mod cors;
 mod egress;
 mod health;
 mod json;
@@ -42,9 +44,13 @@ mod page;
 mod sse;
 mod suggest_stream;
 mod ticket;
+mod tls;
 mod trace;
 mod usage;
 
 pub use config::{OpenAiConfig, ServerConfig};
+pub use connection::ConnectionConfig;
+pub use cors::CorsConfig;
 pub use problem::{InvalidField, Problem};
 pub use server::{BindError, Server};
+pub use tls::{TlsConfig, TlsError};

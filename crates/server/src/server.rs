@@ -13,7 +13,6 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
-use axum::serve::ListenerExt as _;
 use futures_core::Stream;
 use jiff::Timestamp;
 use rejoinder::Rejoinder;
@@ -22,9 +21,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::ServerConfig;
+use crate::connection::{self, Serving};
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{audit, erase, extract, health, metrics, openai, search, suggest, trace, usage};
+use crate::tls::{Certificates, TlsError};
+use crate::{audit, cors, erase, extract, health, metrics, openai, search, suggest, trace, usage};
 
 /// What every handler sees.
 pub(crate) struct App {
@@ -58,28 +59,27 @@ pub enum BindError {
         #[source]
         source: std::io::Error,
     },
+    /// HTTPS is configured and its certificate or key cannot be used.
+    #[error("[server.tls]")]
+    Tls(#[from] TlsError),
 }
 
 impl Server {
     /// Binds and starts to serve.
     pub async fn bind(rejoinder: Rejoinder, config: ServerConfig) -> Result<Self, BindError> {
-        config.validate().map_err(BindError::Config)?;
+        config.validate(false).map_err(BindError::Config)?;
         let failed = |source| BindError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        // A streamed answer is many small writes: none may wait until the client has acknowledged the one before. A
-        // connection on which that cannot be set is only slower.
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let tls = config.tls.clone().map(Certificates::open).transpose()?;
+        if config.is_readable_on_the_way() {
+            tracing::warn!("without [server.tls] credentials and mail cross the network in clear: let a proxy speak TLS");
+        }
         let grace = Duration::from_secs(config.shutdown_grace_seconds);
-        let (stop, mut stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let limits = config.connections.clone();
         let app = router(rejoinder, config);
-        let task = tokio::spawn(async move {
-            let until_stopped = async move {
-                // An error means that the server object is gone: that is a stop as well.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            axum::serve(listener, app).with_graceful_shutdown(until_stopped).await
-        });
+        let task = tokio::spawn(connection::serve(Serving { listener, app, limits, tls, stop: stopped, grace }));
         Ok(Self { address, stop, task, grace })
     }
 
@@ -125,7 +125,9 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
         .route("/v1/subjects/{email}", delete(erase::subject))
         .layer(body_limit)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), limit_work));
-    Router::new()
+    let cors = app.config.cors.clone().map(Arc::new);
+    let is_tls = app.config.tls.is_some();
+    let routes = Router::new()
         .merge(work)
         .merge(openai)
         .route("/healthz", get(health::alive))
@@ -137,8 +139,12 @@ fn router(rejoinder: Rejoinder, config: ServerConfig) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(trace::request))
         .layer(middleware::from_fn(request_id::assign))
-        .layer(middleware::from_fn(security_headers))
-        .with_state(app)
+        .layer(middleware::from_fn_with_state(is_tls, security_headers))
+        .with_state(app);
+    match cors {
+        Some(cors) => routes.layer(middleware::from_fn_with_state(cors, cors::allow)),
+        None => routes,
+    }
 }
 
 /// Bounds how many requests are worked on at once and how long each may take, and logs each by its id.
@@ -196,11 +202,19 @@ impl Drop for Held {
     }
 }
 
-async fn security_headers(request: Request, next: Next) -> Response {
+/// What keeps a browser from making more of an answer than it is. A page of the server's own says itself what it needs.
+async fn security_headers(State(is_tls): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers.insert("cache-control", HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    if is_tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     response
 }
 
