@@ -1,10 +1,12 @@
 //! How a sealed text lies in a column, and how it is told from one that is not sealed.
 //!
 //! As bytes: a mark of three bytes, the format, 8 bytes of key id, 24 of nonce, the ciphertext, 16 of tag. As text: a mark of
-//! three characters, the format, and the rest in base64. A text that is stored plain and happens to begin with the mark gets
+//! three characters, the format, a colon, the key id in 16 hexadecimal digits, and the rest in base64, so that the database can
+//! look at the key id of either. A text that is stored plain and happens to begin with the mark gets
 //! the mark and the format 0 before it, so that no mail can pass for a sealed text.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -17,8 +19,12 @@ const TEXT_MARK: &str = "\u{1}rj";
 const ESCAPED: u8 = 0;
 const SEALED: u8 = 1;
 
+/// Bytes of a key id, and characters of one.
 const ID: usize = size_of::<u64>();
-const HEAD: usize = ID + NONCE;
+const TEXT_ID: usize = 2 * ID;
+
+/// Bytes before the key id.
+const HEAD: usize = MARK.len() + 1;
 
 /// What a column holds.
 pub(crate) enum Stored<P> {
@@ -38,12 +44,10 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// `bytes` holds, from `at` on, key id, nonce, ciphertext and tag.
-    fn new(bytes: Vec<u8>, at: usize) -> Result<Self, VaultError> {
-        let rest = bytes.get(at..).ok_or(VaultError::Damaged)?;
-        let (id, rest) = rest.split_first_chunk::<ID>().ok_or(VaultError::Damaged)?;
-        let (nonce, _) = rest.split_first_chunk::<NONCE>().ok_or(VaultError::Damaged)?;
-        Ok(Self { key: KeyId::new(u64::from_be_bytes(*id)), nonce: *nonce, from: at + HEAD, bytes })
+    /// `bytes` holds, from `at` on, nonce, ciphertext and tag.
+    fn new(key: KeyId, bytes: Vec<u8>, at: usize) -> Result<Self, VaultError> {
+        let nonce = *bytes.get(at..).and_then(<[u8]>::first_chunk::<NONCE>).ok_or(VaultError::Damaged)?;
+        Ok(Self { key, nonce, from: at + NONCE, bytes })
     }
 
     pub(crate) fn open(mut self, cipher: &Cipher, aad: &[u8]) -> Result<Vec<u8>, VaultError> {
@@ -59,27 +63,26 @@ pub(crate) struct NamedKey<'k> {
 }
 
 pub(crate) fn seal(key: &NamedKey<'_>, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
-    let mut sealed = Vec::with_capacity(MARK.len() + 1 + HEAD + plain.len() + TAG);
+    let mut sealed = Vec::with_capacity(HEAD + ID + NONCE + plain.len() + TAG);
     sealed.extend(MARK);
     sealed.push(SEALED);
+    sealed.extend(key.id.number().to_be_bytes());
     append(&mut sealed, key, aad, plain)?;
     Ok(sealed)
 }
 
 pub(crate) fn seal_text(key: &NamedKey<'_>, aad: &[u8], plain: &str) -> Result<String, VaultError> {
-    let mut body = Vec::with_capacity(HEAD + plain.len() + TAG);
+    let mut body = Vec::with_capacity(NONCE + plain.len() + TAG);
     append(&mut body, key, aad, plain.as_bytes())?;
-    let mut sealed = String::with_capacity(TEXT_MARK.len() + 2 + body.len() * 4 / 3 + 4);
-    sealed.push_str(TEXT_MARK);
-    sealed.push((b'0' + SEALED).into());
-    sealed.push(':');
+    let mut sealed = String::with_capacity(TEXT_MARK.len() + 2 + TEXT_ID + body.len().div_ceil(3) * 4);
+    // Writing to a string does not fail.
+    let _ = write!(sealed, "{TEXT_MARK}{SEALED}:{}", key.id);
     STANDARD_NO_PAD.encode_string(&body, &mut sealed);
     Ok(sealed)
 }
 
 fn append(to: &mut Vec<u8>, key: &NamedKey<'_>, aad: &[u8], plain: &[u8]) -> Result<(), VaultError> {
     let nonce: [u8; NONCE] = random()?;
-    to.extend(key.id.number().to_be_bytes());
     to.extend(nonce);
     let from = to.len();
     to.extend(plain);
@@ -105,7 +108,10 @@ pub(crate) fn read(mut stored: Vec<u8>) -> Result<Stored<Vec<u8>>, VaultError> {
             stored.drain(..=MARK.len());
             Ok(Stored::Plain(stored))
         }
-        Some(SEALED) => Envelope::new(stored, MARK.len() + 1).map(Stored::Sealed),
+        Some(SEALED) => {
+            let id = *rest.get(1..).and_then(<[u8]>::first_chunk::<ID>).ok_or(VaultError::Damaged)?;
+            Envelope::new(KeyId::new(u64::from_be_bytes(id)), stored, HEAD + ID).map(Stored::Sealed)
+        }
         Some(version) => Err(VaultError::Format { version }),
         None => Err(VaultError::Damaged),
     }
@@ -121,8 +127,10 @@ pub(crate) fn read_text(mut stored: String) -> Result<Stored<String>, VaultError
             Ok(Stored::Plain(stored))
         }
         SEALED => {
+            let (id, body) = body.split_at_checked(TEXT_ID).ok_or(VaultError::Damaged)?;
+            let id = u64::from_str_radix(id, 16).map_err(|_| VaultError::Damaged)?;
             let bytes = STANDARD_NO_PAD.decode(body).map_err(|_| VaultError::Damaged)?;
-            Envelope::new(bytes, 0).map(Stored::Sealed)
+            Envelope::new(KeyId::new(id), bytes, 0).map(Stored::Sealed)
         }
         version => Err(VaultError::Format { version }),
     }

@@ -28,7 +28,7 @@ pub trait Sealer: Send + Sync {
     /// Opens what [`Sealer::seal`] gave.
     fn open(&self, tenant: &TenantId, context: &str, stored: Vec<u8>) -> Result<Vec<u8>, VaultError>;
 
-    /// Seals a text as a text, for columns that take no bytes; it becomes a third longer, and 69 bytes.
+    /// Seals a text as a text, for columns that take no bytes; it becomes a third longer, and up to 75 characters.
     fn seal_text<'t>(&self, tenant: &TenantId, context: &str, plain: &'t str) -> Result<Cow<'t, str>, VaultError>;
 
     /// Opens what [`Sealer::seal_text`] gave.
