@@ -1,0 +1,224 @@
+//! The tenants of a test, and of each what it was told that it has: the model that the server is compared with.
+//!
+//! Whatever belongs to a tenant carries its marker, a made-up word such as `mk07vorn`: its name, every address, subject,
+//! text, ticket and schema. So a leak is found by looking for words of that shape, wherever they turn up.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use serde_json::{Value, json};
+
+use crate::call::number;
+use crate::random::Random;
+
+/// Shape of a marker: this, two digits, `vorn`.
+const MARK: &[u8] = b"mk";
+
+/// One tenant.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) number: usize,
+    /// Its name, which is its marker.
+    pub(crate) name: String,
+    /// A key with every role.
+    pub(crate) admin: String,
+    /// A key that may only read.
+    pub(crate) reader: String,
+    held: Mutex<Held>,
+    /// Suggestions that were asked for, and that were answered: what a count lies between.
+    pub(crate) asked: AtomicU64,
+    pub(crate) answered: AtomicU64,
+}
+
+/// What a tenant was told that it has.
+#[derive(Debug, Default)]
+struct Held {
+    messages: Vec<Message>,
+    suggestions: Vec<Suggestion>,
+    jobs: Vec<String>,
+}
+
+/// A message that is indexed.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    /// A word that is in this message only.
+    pub(crate) word: String,
+    /// As it was sent.
+    pub(crate) body: Value,
+}
+
+/// A suggestion that was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Suggestion {
+    pub(crate) id: String,
+    pub(crate) ticket: String,
+    /// Where its events were streamed: the id of the first.
+    pub(crate) first_event: Option<String>,
+    /// What was recorded about it.
+    pub(crate) outcome: Option<&'static str>,
+}
+
+impl Tenant {
+    pub(crate) fn marker(number: usize) -> String {
+        format!("mk{number:02}vorn")
+    }
+
+    pub(crate) fn new(number: usize, admin: String, reader: String) -> Self {
+        Self {
+            number,
+            name: Self::marker(number),
+            admin,
+            reader,
+            held: Mutex::default(),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+        }
+    }
+
+    /// A new word of this tenant.
+    pub(crate) fn word(&self) -> String {
+        format!("{}w{:07}", self.name, number())
+    }
+
+    /// A new message as the route takes it, and the word that only it has.
+    pub(crate) fn write(&self, random: &mut Random) -> (String, Value) {
+        let word = self.word();
+        let person = self.person(random.below(40));
+        let body = json!({"mailbox": format!("{}-box", self.name), "message": {
+            "message_id": format!("<{word}@customers.example>"),
+            "from": person, "to": [format!("desk@{}.firm.example", self.name)],
+            "subject": format!("Question {word}"), "sent_at": "2026-06-22T08:41:00Z", "direction": "inbound",
+            "text": format!("Good morning,\n\nplease look at the matter {word} of {}. It is about delivery number {}.\n", self.name, random.below(100_000)),
+        }});
+        (word, body)
+    }
+
+    /// One of its customers.
+    pub(crate) fn person(&self, number: usize) -> String {
+        format!("person{number}.{}@customers.example", self.name)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keep(&self, message: Message) {
+        self.held().messages.push(message);
+    }
+
+    /// Takes one of the messages out, so that nobody else deals with it meanwhile. [`Self::keep`] puts it back.
+    pub(crate) fn take(&self, random: &mut Random) -> Option<Message> {
+        let mut held = self.held();
+        let place = random.below(held.messages.len());
+        (!held.messages.is_empty()).then(|| held.messages.swap_remove(place))
+    }
+
+    /// The id of one of the messages.
+    pub(crate) fn some_message(&self, random: &mut Random) -> Option<String> {
+        random.pick(&self.held().messages).map(|message| message.id.clone())
+    }
+
+    /// The word of one of the messages.
+    pub(crate) fn some_word(&self, random: &mut Random) -> Option<String> {
+        random.pick(&self.held().messages).map(|message| message.word.clone())
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.held().messages.len()
+    }
+
+    pub(crate) fn keep_suggestion(&self, suggestion: Suggestion) {
+        self.held().suggestions.push(suggestion);
+    }
+
+    /// Takes one of the suggestions out; [`Self::keep_suggestion`] puts it back.
+    pub(crate) fn take_suggestion(&self, random: &mut Random) -> Option<Suggestion> {
+        let mut held = self.held();
+        let place = random.below(held.suggestions.len());
+        (!held.suggestions.is_empty()).then(|| held.suggestions.swap_remove(place))
+    }
+
+    pub(crate) fn some_suggestion(&self, random: &mut Random) -> Option<Suggestion> {
+        random.pick(&self.held().suggestions).cloned()
+    }
+
+    pub(crate) fn keep_job(&self, id: String) {
+        self.held().jobs.push(id);
+    }
+
+    pub(crate) fn some_job(&self, random: &mut Random) -> Option<String> {
+        random.pick(&self.held().jobs).cloned()
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<String> {
+        self.held().jobs.clone()
+    }
+
+    /// Bounds of how many suggestions the server may count now.
+    pub(crate) fn count(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::SeqCst)
+    }
+}
+
+/// Whose every id is that any tenant was ever given.
+#[derive(Debug, Default)]
+pub(crate) struct Owners(RwLock<HashMap<String, usize>>);
+
+impl Owners {
+    pub(crate) fn give(&self, id: &str, to: usize) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), to);
+    }
+
+    /// What in `answer` belongs to others than `owner`; words that the caller said itself are no leak.
+    pub(crate) fn foreign(&self, owner: Option<usize>, answer: &[u8], said: &str) -> Vec<String> {
+        let mut found: Vec<String> =
+            markers(answer).filter(|(number, _)| Some(*number) != owner).map(|(_, word)| word).collect();
+        let owners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        for word in answer.split(|byte| !part(byte)).filter(|word| word.len() >= 12) {
+            let word = String::from_utf8_lossy(word);
+            if owners.get(word.as_ref()).is_some_and(|whose| Some(*whose) != owner) {
+                found.push(word.into_owned());
+            }
+        }
+        found.retain(|word| !said.contains(word.as_str()));
+        found
+    }
+}
+
+/// The markers in a text: the tenant's number, and the word that begins with it.
+fn markers(text: &[u8]) -> impl Iterator<Item = (usize, String)> {
+    let at = |place: usize| {
+        let digits = text.get(place + 2..place + 4)?;
+        (text.get(place..place + 2) == Some(MARK) && text.get(place + 4..place + 8) == Some(b"vorn")).then_some(())?;
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        let rest = text.get(place..).unwrap_or_default();
+        let end = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        Some((number, String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned()))
+    };
+    (0..text.len().saturating_sub(7)).filter_map(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Owners, Tenant, markers};
+
+    #[test]
+    fn markers_are_found_wherever_they_stand() {
+        let found: Vec<_> = markers(b"{\"a\":\"mk07vornw0000012\"} xmk03vorn, mk3vorn mk0").collect();
+        assert_eq!(found, [(7, "mk07vornw0000012".to_owned()), (3, "mk03vorn".to_owned())]);
+        assert_eq!(Tenant::marker(7), "mk07vorn");
+    }
+
+    #[test]
+    fn what_the_caller_said_is_no_leak_and_an_id_of_another_is_one() {
+        let owners = Owners::default();
+        owners.give("sug_0123456789abcdef", 1);
+        assert_eq!(owners.foreign(Some(1), b"sug_0123456789abcdef mk01vorn", ""), Vec::<String>::new());
+        assert_eq!(owners.foreign(Some(2), b"\"sug_0123456789abcdef\"", ""), ["sug_0123456789abcdef"]);
+        assert_eq!(owners.foreign(Some(2), b"mk01vornw3", "find mk01vornw3"), Vec::<String>::new());
+        assert_eq!(owners.foreign(None, b"mk01vorn", ""), ["mk01vorn"]);
+    }
+}
