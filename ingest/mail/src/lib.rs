@@ -21,7 +21,8 @@
 //! tenants, and sets a message's direction only when it is told whose addresses are ours ([`direction`]).
 //!
 //! Modules in reading order: [`limits`], [`source`], [`discover`](mod@discover), `mbox`, `files` (Maildir, EML), `pst`;
-//! [`rfc5322`] with `mime`, `header`, `date`, `transfer`, `charset`, `body`, [`html`], `calendar`, `flowed`, `inline_files`;
+//! [`rfc5322`] with `mime`, `header`, `date`, `transfer`, `charset`, `body`, [`html`], `calendar`, `flowed`, `inline_files`,
+//! `structured` (a message in fields);
 //! [`clean`], [`language`], [`direction`], [`subject`], [`thread`].
 
 pub mod clean;
@@ -46,6 +47,7 @@ mod inline_files;
 mod mbox;
 mod mime;
 mod pst;
+mod structured;
 mod transfer;
 
 pub use clean::reply_text;
@@ -53,3 +55,4 @@ pub use discover::{Discovery, Found, discover};
 pub use limits::Limits;
 pub use rfc5322::parse_rfc5322;
 pub use source::{Format, MailSource, MailboxInfo, SourceError, SourceItem, is_sent_folder, open};
+pub use structured::{MessageFields, from_fields};

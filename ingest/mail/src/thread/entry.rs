@@ -106,6 +106,14 @@ impl ThreadEntry {
         self.direction = direction;
     }
 
+    /// Ties the message to others by its headers only: for one that repeats a text which has its place already.
+    pub fn keep_headers_only(&mut self) {
+        self.conversation = [0; 3];
+        self.subject = 0;
+        self.own_prints.clear();
+        self.quoted_prints.clear();
+    }
+
     /// Which way the message went.
     pub fn direction(&self) -> Direction {
         self.direction
