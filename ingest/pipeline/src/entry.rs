@@ -1,8 +1,12 @@
 //! What the second phase needs of every message, kept in the ledger beside it so that no message is loaded for it.
 
 use rejoinder_domain::{Address, Body, BodySource, Direction, Message, MessageId};
+use rejoinder_ledger::LedgerError;
+use rejoinder_mail::direction::{self, Ownership};
 use rejoinder_mail::thread::ThreadEntry;
 use serde::{Deserialize, Serialize};
+
+use crate::IngestError;
 
 /// The digest that threading works on, and the addresses that tell the direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +15,9 @@ pub(crate) struct Entry {
     from: Option<String>,
     sender: Option<String>,
     recipients: Vec<String>,
+    /// Which way it went, where whoever gave the message knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    direction: Option<Direction>,
 }
 
 impl Entry {
@@ -22,7 +29,27 @@ impl Entry {
             from: email(&message.from),
             sender: email(&message.sender),
             recipients: recipients.map(|address| address.email.clone()).collect(),
+            direction: None,
         }
+    }
+
+    /// The same, with a direction that is known.
+    pub(crate) fn with_direction(self, direction: Option<Direction>) -> Self {
+        Self { direction, ..self }
+    }
+
+    /// As it is kept.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, IngestError> {
+        serde_json::to_vec(self).map_err(|_| IngestError::Internal("a thread entry cannot be written"))
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, IngestError> {
+        Ok(serde_json::from_slice(bytes).map_err(|_| LedgerError::Corrupt("thread entry"))?)
+    }
+
+    /// Which way the message went: as it was given, else by whose addresses are ours and the folder that it lies in.
+    pub(crate) fn direction(&self, in_sent_folder: bool, ownership: &Ownership) -> Direction {
+        self.direction.unwrap_or_else(|| direction::of_item(&self.envelope(), in_sent_folder, ownership))
     }
 
     /// A message with these addresses and nothing else: what `rejoinder_mail::direction` looks at.

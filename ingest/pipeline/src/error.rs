@@ -15,6 +15,9 @@ pub enum IngestError {
     /// The embedding model failed.
     #[error("the embedding model failed")]
     Embedder(#[source] SeamError),
+    /// What was handed over is not to be indexed; the sentence says why and holds none of its text.
+    #[error("the message is refused: {0}")]
+    Refused(String),
     /// The configuration makes no sense.
     #[error("the ingest configuration is wrong: {0}")]
     Config(String),
@@ -29,7 +32,7 @@ impl IngestError {
         match self {
             Self::Ledger(error) => error.kind(),
             Self::Store(error) | Self::Embedder(error) => error.kind.clone(),
-            Self::Config(_) => ErrorKind::Invalid,
+            Self::Config(_) | Self::Refused(_) => ErrorKind::Invalid,
             Self::Internal(_) => ErrorKind::Internal,
         }
     }

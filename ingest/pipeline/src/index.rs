@@ -1,8 +1,10 @@
 //! The third phase: what is pending goes through the model into the store.
 //!
 //! Three threads with a window of records each and bounded queues between them: one loads messages and cuts them, one
-//! embeds, one writes. A window is announced in the ledger, written to the store, and only then confirmed in the ledger.
+//! embeds, one writes. A window is announced in the ledger, written to the store, and only then confirmed in the ledger; for
+//! these three steps the tenant's writing lock is held, so that messages that come by themselves get their turn in between.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -26,16 +28,16 @@ const WINDOW_BYTES: usize = 4 << 20;
 const DELETE_PAGE: u32 = 1000;
 
 /// Units of one pool that are embedded and written together.
-struct Window {
-    pool: Pool,
-    units: Vec<Unit>,
-    drafts: Vec<Draft>,
+pub(crate) struct Window {
+    pub(crate) pool: Pool,
+    pub(crate) units: Vec<Unit>,
+    pub(crate) drafts: Vec<Draft>,
     /// Of text in the drafts.
     bytes: usize,
 }
 
 impl Window {
-    fn new(pool: Pool) -> Self {
+    pub(crate) fn new(pool: Pool) -> Self {
         Self { pool, units: Vec::new(), drafts: Vec::new(), bytes: 0 }
     }
 }
@@ -68,17 +70,23 @@ impl Job {
     /// Deletes records of messages and pairs that are no more, then forgets them.
     fn delete_stale(&self) -> Result<(), IngestError> {
         loop {
+            let _lock = self.ledger.lock_writing(&self.tenant)?;
             let stale = self.ledger.stale_units(&self.tenant, &self.version, DELETE_PAGE)?;
             if stale.is_empty() {
                 return Ok(());
             }
-            let ids =
-                |pool| stale.iter().filter(move |unit| pool_of(unit.reply.as_ref()) == pool).flat_map(|u| ids_of(u, 0));
-            for pool in Pool::ALL {
-                self.delete(pool, &ids(pool).collect::<Vec<_>>())?;
-            }
-            self.ledger.forget(&self.tenant, &self.version, &stale)?;
+            self.delete_units(&stale)?;
         }
+    }
+
+    /// Deletes records of units that are no more, then forgets them. Under the writing lock.
+    pub(crate) fn delete_units(&self, stale: &[StoredUnit]) -> Result<(), IngestError> {
+        let ids =
+            |pool| stale.iter().filter(move |unit| pool_of(unit.reply.as_ref()) == pool).flat_map(|u| ids_of(u, 0));
+        for pool in Pool::ALL {
+            self.delete(pool, &ids(pool).collect::<Vec<_>>())?;
+        }
+        Ok(self.ledger.forget(&self.tenant, &self.version, stale)?)
     }
 
     /// What another index version left in this store: records that this version has too were replaced, the others go.
@@ -159,7 +167,11 @@ impl Job {
         Ok(())
     }
 
-    fn load_pair(&self, question: &MessageId, reply: &MessageId) -> Result<Option<(Message, Message)>, IngestError> {
+    pub(crate) fn load_pair(
+        &self,
+        question: &MessageId,
+        reply: &MessageId,
+    ) -> Result<Option<(Message, Message)>, IngestError> {
         let question = self.ledger.message(&self.tenant, question)?;
         let reply = self.ledger.message(&self.tenant, reply)?;
         Ok(question.zip(reply))
@@ -197,7 +209,7 @@ impl Job {
     }
 
     /// Embeds in batches of about the same length, so that little is padding.
-    fn embed(&self, embedder: &dyn Embedder, drafts: &mut [Draft]) -> Result<(), SeamError> {
+    pub(crate) fn embed(&self, embedder: &dyn Embedder, drafts: &mut [Draft]) -> Result<(), SeamError> {
         // The id breaks ties, so that batches are the same in every run.
         drafts.sort_by(|a, b| (a.tokens, &a.record.id).cmp(&(b.tokens, &b.record.id)));
         let mut rest = drafts;
@@ -220,24 +232,46 @@ impl Job {
         Ok(())
     }
 
-    /// Third stage: announces, writes, confirms.
+    /// Third stage.
     fn store_all(&self, windows: Receiver<Window>) -> Result<u64, IngestError> {
         let mut written = 0;
-        for Window { pool, units, drafts, .. } in windows {
-            if units.is_empty() {
-                continue;
-            }
-            self.ledger.intend(&self.tenant, &self.version, &units)?;
-            let mut records: Vec<Record> = drafts.into_iter().map(|draft| draft.record).collect();
-            records.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-            if !records.is_empty() {
-                self.runtime.block_on(self.store.upsert(&self.tenant, pool, records)).map_err(IngestError::Store)?;
-            }
-            self.ledger.confirm(&self.tenant, &self.version, &units)?;
-            written += units.len() as u64;
-            add(&self.gauge.units_done, units.len() as u64);
+        for window in windows {
+            let units = window.units.len() as u64;
+            written += self.store_window(window)?;
+            add(&self.gauge.units_done, units);
         }
         Ok(written)
+    }
+
+    /// Announces, writes, confirms. What the ledger does not ask for any more is left out: a message that came by itself
+    /// changed it meanwhile and whoever brought that one writes it, or it was erased.
+    pub(crate) fn store_window(&self, window: Window) -> Result<u64, IngestError> {
+        let Window { pool, mut units, mut drafts, .. } = window;
+        let _lock = self.ledger.lock_writing(&self.tenant)?;
+        let mut outdated: HashSet<(MessageId, Option<MessageId>)> = HashSet::new();
+        for unit in &units {
+            if !self.ledger.is_current(&self.tenant, unit)? {
+                outdated.insert((unit.message.clone(), unit.reply.clone()));
+            }
+        }
+        if !outdated.is_empty() {
+            units.retain(|unit| !outdated.contains(&(unit.message.clone(), unit.reply.clone())));
+            drafts.retain(|draft| {
+                let reply = draft.record.reply.as_ref().map(|reply| reply.message_id.clone());
+                !outdated.contains(&(draft.record.message_id.clone(), reply))
+            });
+        }
+        if units.is_empty() {
+            return Ok(0);
+        }
+        self.ledger.intend(&self.tenant, &self.version, &units)?;
+        let mut records: Vec<Record> = drafts.into_iter().map(|draft| draft.record).collect();
+        records.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        if !records.is_empty() {
+            self.runtime.block_on(self.store.upsert(&self.tenant, pool, records)).map_err(IngestError::Store)?;
+        }
+        self.ledger.confirm(&self.tenant, &self.version, &units)?;
+        Ok(units.len() as u64)
     }
 }
 

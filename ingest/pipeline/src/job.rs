@@ -24,7 +24,12 @@ pub(crate) struct Job {
     pub(crate) gauge: Arc<Gauge>,
     /// Drives the store, whose calls are asynchronous.
     pub(crate) runtime: tokio::runtime::Handle,
+    /// Called with every mailbox when its reading begins.
+    pub(crate) on_mailbox: Option<OnMailbox>,
 }
+
+/// Whoever wants to know which mailboxes are read.
+pub(crate) type OnMailbox = Box<dyn Fn(&MailboxId) -> Result<(), IngestError> + Send + Sync>;
 
 /// What reading found out that the ledger does not keep.
 #[derive(Debug, Default)]

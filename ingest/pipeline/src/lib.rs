@@ -28,16 +28,18 @@
 //! does not know about any one mail format, model or store.
 //!
 //! Modules in reading order: `pipeline` (the entrance), `job` (one ingest), `read`, `threading`, `index` (its three phases),
-//! [`chunk`] and `record` (what is made of a message), `entry` (what threading needs of one), [`config`], [`progress`],
-//! [`report`], `error`.
+//! [`chunk`] and `record` (what is made of a message), `entry` (what threading needs of one), [`intake`] and `placing` (one
+//! message at a time), [`config`], [`progress`], [`report`], `error`.
 
 pub mod chunk;
 pub mod config;
 mod entry;
 mod error;
 mod index;
+pub mod intake;
 mod job;
 mod pipeline;
+mod placing;
 pub mod progress;
 mod read;
 mod record;
@@ -46,6 +48,7 @@ mod threading;
 
 pub use config::IngestConfig;
 pub use error::IngestError;
+pub use intake::{Delivery, Indexed, IndexedStatus, Intake, Learned, Lesson, NewMessage};
 pub use pipeline::Pipeline;
 pub use progress::{Observer, Phase, Progress};
 pub use report::IngestReport;

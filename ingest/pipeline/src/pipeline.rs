@@ -9,7 +9,7 @@ use rejoinder_ledger::Ledger;
 use rejoinder_mail::direction::Ownership;
 
 use crate::chunk::CHUNKER_VERSION;
-use crate::job::Job;
+use crate::job::{Job, OnMailbox};
 use crate::progress::{Gauge, Observer};
 use crate::{IngestConfig, IngestError, IngestReport};
 
@@ -51,6 +51,17 @@ impl Pipeline {
         ownership: &Ownership,
         observer: &dyn Observer,
     ) -> Result<IngestReport, IngestError> {
+        self.ingest_noted(tenant, paths, ownership, observer, None).await
+    }
+
+    pub(crate) async fn ingest_noted(
+        &self,
+        tenant: &TenantId,
+        paths: &[PathBuf],
+        ownership: &Ownership,
+        observer: &dyn Observer,
+        on_mailbox: Option<OnMailbox>,
+    ) -> Result<IngestReport, IngestError> {
         self.config.validate().map_err(IngestError::Config)?;
         let gauge = Arc::new(Gauge::new());
         let job = Job {
@@ -64,6 +75,7 @@ impl Pipeline {
             version: self.index_version(),
             gauge: Arc::clone(&gauge),
             runtime: tokio::runtime::Handle::current(),
+            on_mailbox,
         };
         let _stop_if_dropped = CancelOnDrop(Arc::clone(&gauge));
         let mut work = tokio::task::spawn_blocking(move || job.run());

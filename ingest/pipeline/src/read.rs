@@ -64,7 +64,11 @@ impl Job {
         let before = self.gauge.bytes_done.load(Ordering::Relaxed);
         add(&self.gauge.bytes_total, size);
         reading.mailboxes.push(mailbox.id.clone());
-        match self.ledger.begin_read(&self.tenant, &mailbox)? {
+        let state = self.ledger.begin_read(&self.tenant, &mailbox)?;
+        if let Some(on_mailbox) = &self.on_mailbox {
+            on_mailbox(&mailbox.id)?;
+        }
+        match state {
             ReadState::Complete => {
                 add(&self.gauge.bytes_done, size);
                 return Ok(());
@@ -111,8 +115,7 @@ impl Job {
 fn item_record(item: &SourceItem) -> Result<ItemRecord<'_>, IngestError> {
     let (place, outcome) = match &item.outcome {
         Ok(message) => {
-            let entry = Entry::of(message);
-            let thread_entry = serde_json::to_vec(&entry).map_err(|_| IngestError::Internal("a thread entry"))?;
+            let thread_entry = Entry::of(message).to_bytes()?;
             (item.provenance.place.as_str(), ItemOutcome::Read { message, thread_entry })
         }
         Err(skipped) => (skipped.place.as_str(), ItemOutcome::Skipped { reason: &skipped.reason }),

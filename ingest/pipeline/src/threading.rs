@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use rejoinder_domain::{Address, Direction, MailboxId, MessageId};
-use rejoinder_ledger::{LedgerError, MessageFacts, PairRow, ThreadRow};
-use rejoinder_mail::direction::{self, Inference, Ownership};
+use rejoinder_ledger::{MessageFacts, PairRow, ThreadRow};
+use rejoinder_mail::direction::{Inference, Ownership};
 use rejoinder_mail::thread::{self, ThreadEntry};
 use sha2::{Digest, Sha256};
 
@@ -19,26 +19,21 @@ use crate::job::Job;
 const PAGE: u32 = 2000;
 
 /// A message as it is threaded; its entry is in a parallel list.
-struct Threaded {
-    id: MessageId,
-    direction: Direction,
-    stamp: String,
+pub(crate) struct Threaded {
+    pub(crate) id: MessageId,
+    pub(crate) direction: Direction,
+    pub(crate) stamp: String,
 }
 
 impl Job {
-    /// Finds directions, conversations and pairs, and writes them in one transaction.
+    /// Finds directions, conversations and pairs, and writes them in one transaction. A message that comes by itself waits
+    /// meanwhile.
     pub(crate) fn thread(&self) -> Result<(), IngestError> {
-        let ownership = if self.ownership.is_empty() { self.inferred_ownership()? } else { self.ownership.clone() };
-        let mut messages: Vec<Threaded> = Vec::new();
-        let mut entries: Vec<ThreadEntry> = Vec::new();
-        self.for_each_message(|facts, entry| {
-            let in_sent_folder = facts.mailboxes.iter().any(|(_, sent)| *sent);
-            let direction = direction::of_item(&entry.envelope(), in_sent_folder, &ownership);
-            let mut thread = entry.thread;
-            thread.set_direction(direction);
-            entries.push(thread);
-            messages.push(Threaded { stamp: stamp(direction, &facts.mailboxes), id: facts.id, direction });
-        })?;
+        let mut lock = self.ledger.lock_writing(&self.tenant)?;
+        // First: if it fails half way, what others know by heart must not count any more either.
+        lock.advance()?;
+        let ownership = self.whose_mail()?;
+        let (messages, entries) = self.gather(&ownership)?;
         let threading = thread::full(&entries);
         let pairs = thread::reply_pairs(&entries, &threading);
         drop(entries);
@@ -64,9 +59,24 @@ impl Job {
         Ok(())
     }
 
-    /// Whose mail it is, learned from each mailbox's owner and sent mail. All mailboxes of a tenant are one firm's, so what
-    /// one teaches holds for all.
-    fn inferred_ownership(&self) -> Result<Ownership, IngestError> {
+    /// All messages of the tenant as they are threaded, in order of their ids.
+    pub(crate) fn gather(&self, ownership: &Ownership) -> Result<(Vec<Threaded>, Vec<ThreadEntry>), IngestError> {
+        let mut messages: Vec<Threaded> = Vec::new();
+        let mut entries: Vec<ThreadEntry> = Vec::new();
+        self.for_each_message(|facts, entry| {
+            let (threaded, thread) = threaded(facts, entry, ownership);
+            entries.push(thread);
+            messages.push(threaded);
+        })?;
+        Ok((messages, entries))
+    }
+
+    /// Whose mail it is: as configured, else learned from each mailbox's owner and sent mail. All mailboxes of a tenant are one
+    /// firm's, so what one teaches holds for all.
+    pub(crate) fn whose_mail(&self) -> Result<Ownership, IngestError> {
+        if !self.ownership.is_empty() {
+            return Ok(self.ownership.clone());
+        }
         let mut inferences: BTreeMap<MailboxId, Inference> = BTreeMap::new();
         for mailbox in self.ledger.mailboxes(&self.tenant)? {
             let owner = mailbox.owner.map(|email| Address { name: String::new(), email });
@@ -92,12 +102,20 @@ impl Job {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id.clone());
             for facts in page {
-                let entry: Entry =
-                    serde_json::from_slice(&facts.thread_entry).map_err(|_| LedgerError::Corrupt("thread entry"))?;
+                let entry = Entry::from_bytes(&facts.thread_entry)?;
                 visit(facts, entry);
             }
         }
     }
+}
+
+/// A message as it is threaded, and its entry, its direction set.
+pub(crate) fn threaded(facts: MessageFacts, entry: Entry, ownership: &Ownership) -> (Threaded, ThreadEntry) {
+    let in_sent_folder = facts.mailboxes.iter().any(|(_, sent)| *sent);
+    let direction = entry.direction(in_sent_folder, ownership);
+    let mut thread = entry.thread;
+    thread.set_direction(direction);
+    (Threaded { stamp: stamp(direction, &facts.mailboxes), id: facts.id, direction }, thread)
 }
 
 /// Digest of what can change in the stored records of a message.
