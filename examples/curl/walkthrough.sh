@@ -8,7 +8,7 @@
 set -eu
 
 url=${REJOINDER_URL:-http://127.0.0.1:7788}
-: "${REJOINDER_KEY:?set it to a key: rejoinder keys create --role admin}"
+: "${REJOINDER_KEY:?set it to a key: rejoinder keys create --name crm --roles admin}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM

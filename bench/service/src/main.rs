@@ -5,7 +5,10 @@
 //! the product: what it knows is the HTTP contract and the command line.
 
 mod call;
+mod hostile;
 mod isolation;
+mod kill;
+mod load;
 mod random;
 mod sidecar;
 mod tenants;
@@ -19,10 +22,19 @@ use clap::Parser;
 enum Command {
     /// Random operations of many tenants at once: nothing of one reaches another
     Isolation(isolation::Isolation),
+    /// Many clients at once with one tenant flooding: the others hardly notice
+    Load(load::Load),
+    /// SIGKILL at random instants: nothing that was acknowledged is lost
+    Kill(kill::Kill),
+    /// Requests that nobody well-meaning sends: each is refused, and nothing is read or fetched
+    Hostile(hostile::Hostile),
 }
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Isolation(arguments) => isolation::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Kill(arguments) => kill::run(&arguments),
+        Command::Hostile(arguments) => hostile::run(&arguments),
     }
 }

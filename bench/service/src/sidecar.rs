@@ -29,7 +29,7 @@ impl Sidecar {
         std::fs::create_dir(folder.path().join("schemas"))?;
         let base = format!(
             "tenant = \"operator\"\n[ownership]\ndomains = [\"firm.example\"]\n[models]\nembedder = \"none\"\n\
-             [models.language]\nmodel = \"none\"\n[schemas]\ndir = \"{0}/schemas\"\n[ingest]\ninbox = \"{0}/inbox\"\n{settings}",
+             [models.language]\nmodel = \"none\"\n[schemas]\ndir = \"{0}/schemas\"\n[jobs]\ninbox = \"{0}/inbox\"\n{settings}",
             folder.path().display()
         );
         std::fs::write(folder.path().join("rejoinder.toml"), base)?;
@@ -61,10 +61,8 @@ impl Sidecar {
 
     /// Makes a key with these roles; its id and the key itself.
     pub(crate) fn key(&self, tenant: &str, roles: &[&str]) -> anyhow::Result<(String, String)> {
-        let mut arguments = vec!["keys", "create", "--tenant", tenant, "--name", "service test"];
-        for role in roles {
-            arguments.extend(["--role", role]);
-        }
+        let roles = roles.join(",");
+        let arguments = ["keys", "create", "--for", tenant, "--name", "service test", "--roles", &roles];
         let made = self.run(&arguments)?;
         let text = |name: &str| made.get(name).and_then(Value::as_str).map(str::to_owned);
         let (Some(id), Some(key)) = (text("id"), text("key")) else { bail!("`keys create` printed no id and key") };

@@ -111,7 +111,7 @@ export function crm(rejoinder: Rejoinder): express.Express {
 /** The sidecar that the environment names. */
 export function rejoinderOfEnvironment(): Rejoinder {
   const { REJOINDER_URL: url = "http://127.0.0.1:7788", REJOINDER_KEY: key } = process.env;
-  if (!key) throw new Error("REJOINDER_KEY is not set; make one with: rejoinder keys create --role agent --role ingest");
+  if (!key) throw new Error("REJOINDER_KEY is not set; make one with: rejoinder keys create --name crm --roles agent,ingest");
   return new Rejoinder({ url, key });
 }
 

@@ -194,5 +194,5 @@ impl Turn<'_> {
 
 /// Whether an export names a message of anybody.
 fn mentions_message(answer: &Answer) -> bool {
-    answer.json().get("messages").and_then(Value::as_array).is_some_and(|messages| !messages.is_empty())
+    answer.json().get("messages") != Some(&json!(0)) || !answer.data().is_empty()
 }
