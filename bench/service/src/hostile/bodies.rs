@@ -43,7 +43,7 @@ fn accepted() -> Vec<(&'static str, Value)> {
     ]
 }
 
-pub(super) fn malformed(target: &mut Target) -> anyhow::Result<()> {
+pub(super) fn malformed(target: &mut Target) {
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(200_000), close.repeat(200_000)).into_bytes();
     let broken: Vec<(&str, Vec<u8>)> = vec![
         ("empty", Vec::new()),
@@ -79,11 +79,10 @@ pub(super) fn malformed(target: &mut Target) -> anyhow::Result<()> {
     target.refuse("a long text", Call::json("/v1/extract-attributes", &text), &REFUSED);
     let many = json!({"ticket": {"id": "T", "messages": [{"direction": "note", "text": "x"}]}, "candidates": 4_000_000_000_u32});
     target.refuse("candidates without end", Call::json("/v1/suggest-reply", &many), &[200, 422]);
-    Ok(())
 }
 
 /// Every member of every body in turn as everything that it is not: never a failure of the server.
-pub(super) fn wrong_types(target: &mut Target) -> anyhow::Result<()> {
+pub(super) fn wrong_types(target: &mut Target) {
     let odd = [
         json!(null),
         json!(true),
@@ -102,7 +101,7 @@ pub(super) fn wrong_types(target: &mut Target) -> anyhow::Result<()> {
     ];
     let any = [200, 201, 202, 204, 400, 404, 409, 413, 415, 422, 503];
     for (route, body) in accepted() {
-        for pointer in pointers(&body, String::new()) {
+        for pointer in pointers(&body, "") {
             for value in &odd {
                 let mut changed = body.clone();
                 if let Some(place) = changed.pointer_mut(&pointer) {
@@ -118,21 +117,20 @@ pub(super) fn wrong_types(target: &mut Target) -> anyhow::Result<()> {
         }
         target.refuse(&format!("{route}: a member too many"), Call::json(route, &unknown), &[400, 422]);
     }
-    Ok(())
 }
 
 /// Pointers to every member and element, and to the whole.
-fn pointers(value: &Value, at: String) -> Vec<String> {
-    let mut all = vec![at.clone()];
+fn pointers(value: &Value, at: &str) -> Vec<String> {
+    let mut all = vec![at.to_owned()];
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                all.extend(pointers(member, format!("{at}/{name}")));
+                all.extend(pointers(member, &format!("{at}/{name}")));
             }
         }
         Value::Array(elements) => {
             for (place, element) in elements.iter().enumerate() {
-                all.extend(pointers(element, format!("{at}/{place}")));
+                all.extend(pointers(element, &format!("{at}/{place}")));
             }
         }
         _ => {}

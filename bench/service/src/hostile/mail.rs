@@ -137,12 +137,9 @@ fn html(body: &str) -> Vec<u8> {
 }
 
 fn nested(levels: usize) -> Vec<u8> {
-    let mut mail = "From: a@x.example\r\n".to_owned();
-    for level in 0..levels {
-        mail.push_str(&format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"));
-    }
-    mail.push_str("Content-Type: text/plain\r\n\r\nx\r\n");
-    mail.into_bytes()
+    let level = |level| format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n");
+    let levels = (0..levels).map(level).collect::<Vec<_>>().concat();
+    format!("From: a@x.example\r\n{levels}Content-Type: text/plain\r\n\r\nx\r\n").into_bytes()
 }
 
 fn forwarded(levels: usize) -> Vec<u8> {

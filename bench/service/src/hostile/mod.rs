@@ -121,19 +121,23 @@ pub(crate) fn run(arguments: &Hostile) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let caller = Caller::new(&sidecar.url)?;
     let mut target = Target { sidecar, caller, key, bait, runtime, tried: 0, faults: Vec::new() };
-    let parts: [(&str, fn(&mut Target) -> anyhow::Result<()>); 6] = [
-        ("bodies", bodies::malformed),
-        ("wrong types", bodies::wrong_types),
-        ("schemas", bodies::schemas),
-        ("paths", paths::attack),
-        ("mail", mail::attack),
-        ("sockets", sockets::attack),
-    ];
-    for (name, part) in parts {
-        let before = target.tried;
-        part(&mut target)?;
+    let mut before = 0;
+    let mut told = |name: &str, target: &Target| {
         println!("{:>6} {name}", target.tried - before);
-    }
+        before = target.tried;
+    };
+    bodies::malformed(&mut target);
+    told("malformed and oversized bodies", &target);
+    bodies::wrong_types(&mut target);
+    told("wrong types", &target);
+    bodies::schemas(&mut target)?;
+    told("schemas", &target);
+    paths::attack(&mut target)?;
+    told("paths, names and credentials", &target);
+    mail::attack(&mut target)?;
+    told("mail", &target);
+    sockets::attack(&mut target);
+    told("heads, floods and slow clients", &target);
     aftermath(&mut target, memory);
     let (tried, faults) = (target.tried, target.faults.len());
     println!("{tried:>6} hostile requests, {faults} not withstood");

@@ -13,12 +13,11 @@ use crate::wire;
 /// Clients that say next to nothing, at the same time.
 const SLOW: usize = 100;
 
-pub(super) fn attack(target: &mut Target) -> anyhow::Result<()> {
+pub(super) fn attack(target: &mut Target) {
     heads(target);
     slow_heads(target);
     slow_body(target);
     deaf(target);
-    Ok(())
 }
 
 fn heads(target: &mut Target) {
@@ -27,7 +26,8 @@ fn heads(target: &mut Target) {
         format!("POST /v1/search HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\nconnection: close\r\n{rest}").into_bytes()
     };
     let flood = |count: usize, bytes: usize| -> String {
-        (0..count).map(|number| format!("x-{number}: {}\r\n", "a".repeat(bytes))).collect()
+        let header = |number| format!("x-{number}: {}\r\n", "a".repeat(bytes));
+        (0..count).map(header).collect::<Vec<_>>().concat()
     };
     // A closed connection (0) is an answer to what is no HTTP.
     let refused = [0, 400, 401, 404, 405, 408, 411, 413, 414, 417, 422, 431];
@@ -159,7 +159,7 @@ fn deaf(target: &mut Target) {
         }
         let answer = target.ask(Call::json("/v1/search", &json!({"query": "delivery"})))?;
         ensure!(answer.status == 200, "meanwhile another is answered {}", answer.status);
-        let grown = target.sidecar.memory().checked_sub(before).unwrap_or_default();
+        let grown = target.sidecar.memory().saturating_sub(before);
         ensure!(grown < 200 << 20, "the server grew by {} MiB", grown >> 20);
         drop(clients);
         target.ask(Call::get("/readyz")).context("afterwards")?;

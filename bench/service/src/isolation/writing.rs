@@ -90,20 +90,20 @@ impl Turn<'_> {
 
     /// A mailbox that is uploaded: every message of it is there once the job is done.
     pub(super) async fn job(&mut self) -> Checked {
-        let mut mailbox = String::new();
+        let mut mailbox = Vec::new();
         let mut words = Vec::new();
         for _ in 0..3 {
             let (word, body) = self.me.write(&mut self.random);
             let text = body.pointer("/message/text").and_then(Value::as_str).unwrap_or_default();
             let head = format!("From: {}\nTo: desk@{}.firm.example\n", self.me.person(1), self.me.name);
-            mailbox.push_str(&format!(
+            mailbox.push(format!(
                 "From someone Mon Jun 22 08:41:00 2026\n{head}Message-ID: <{word}@customers.example>\nSubject: {word}\n\
                  Date: Mon, 22 Jun 2026 08:41:00 +0000\n\n{text}\n"
             ));
             words.push(word);
         }
         let filename = format!("{}.mbox", self.me.word());
-        let answer = self.call(Call::upload("/v1/ingest/jobs", &filename, mailbox.as_bytes())).await?;
+        let answer = self.call(Call::upload("/v1/ingest/jobs", &filename, mailbox.concat().as_bytes())).await?;
         expect(&answer, &[202])?;
         let id = answer.string("/id").context("no id")?;
         self.world.owners.give(&id, self.me.number);
