@@ -58,7 +58,7 @@ RUN apt-get update \
     && groupadd --system --gid 10001 rejoinder \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/rejoinder --shell /usr/sbin/nologin rejoinder \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/rejoinder \
-    && install -d -o 10001 -g 10001 -m 0755 /models
+    && install -d -o 10001 -g 10001 -m 0755 /models /inbox
 COPY --from=build /out/ /
 
 # The number and not the name: Kubernetes can only tell of a number that it is not root.
