@@ -48,14 +48,14 @@ impl Ledger {
         suggestions: &[String],
     ) -> Result<Erased, LedgerError> {
         let erased = self.write(|transaction| {
-            let mut eraser = Eraser::new(transaction, tenant);
+            let mut erasing = Eraser::new(transaction, tenant);
             for suggestion in suggestions {
-                eraser.suggestion(suggestion)?;
+                erasing.suggestion(suggestion)?;
             }
             for message in messages {
-                eraser.message(message, true)?;
+                erasing.message(message, true)?;
             }
-            eraser.end()
+            erasing.end()
         })?;
         self.truncate_log()?;
         Ok(erased)
@@ -81,11 +81,11 @@ impl Ledger {
                 .prepare("SELECT id FROM message WHERE tenant = ?1 AND gone = 1 AND id IN (SELECT id FROM affected)")?
                 .query_map([tenant.as_str()], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
-            let mut eraser = Eraser::new(transaction, tenant);
+            let mut erasing = Eraser::new(transaction, tenant);
             for message in gone.into_iter().map(MessageId::from_stored) {
-                eraser.message(&message, false)?;
+                erasing.message(&message, false)?;
             }
-            let erased = eraser.end()?;
+            let erased = erasing.end()?;
             transaction.execute("DELETE FROM affected", [])?;
             Ok(erased)
         })?;

@@ -161,7 +161,7 @@ impl Ledger {
                     outcome.kind.as_str(),
                     outcome.edit_class.as_str(),
                     // What is no number counts as no edit.
-                    outcome.edit_ratio.max(0.0).min(1.0),
+                    if outcome.edit_ratio.is_nan() { 0.0 } else { outcome.edit_ratio.clamp(0.0, 1.0) },
                     reason,
                     outcome.final_digest,
                     outcome.recorded.as_millisecond(),

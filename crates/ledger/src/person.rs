@@ -11,6 +11,9 @@ use crate::{Erased, LearnedPair, Ledger, LedgerError};
 /// Messages and suggestions that are looked at in one go.
 const PAGE: u32 = 500;
 
+/// Id of a suggestion; its terms, its answer, and the reason of its outcome.
+type PackedSuggestion = (String, [Option<Vec<u8>>; 3]);
+
 /// What is held on a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeldOnPerson {
@@ -87,22 +90,12 @@ impl Ledger {
         let mut found = Vec::new();
         let mut after = String::new();
         loop {
-            let rows: Vec<(String, Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = self
-                .reader()?
-                .prepare_cached(
-                    "SELECT id, terms, body, reason FROM suggestion LEFT JOIN outcome
-                        ON outcome.tenant = suggestion.tenant AND outcome.suggestion = suggestion.id
-                     WHERE suggestion.tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-                )?
-                .query_map(params![tenant.as_str(), after, PAGE], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?
-                .collect::<Result<_, _>>()?;
-            let Some((last, ..)) = rows.last() else { return Ok(found) };
+            let page = self.packed_suggestions(tenant, &after)?;
+            let Some((last, _)) = page.last() else { return Ok(found) };
             after.clone_from(last);
-            for (id, terms, body, reason) in rows {
+            for (id, texts) in page {
                 let mut is_named = false;
-                for packed in [Some(terms), Some(body), reason].into_iter().flatten() {
+                for packed in texts.into_iter().flatten() {
                     // JSON escapes nothing that an address is made of.
                     is_named |= names(&String::from_utf8_lossy(&self.unpack_text(tenant, &packed)?), email);
                 }
@@ -111,6 +104,20 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// Ids and packed texts of the suggestions after this id.
+    fn packed_suggestions(&self, tenant: &TenantId, after: &str) -> Result<Vec<PackedSuggestion>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT id, terms, body, reason FROM suggestion LEFT JOIN outcome
+                ON outcome.tenant = suggestion.tenant AND outcome.suggestion = suggestion.id
+             WHERE suggestion.tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![tenant.as_str(), after, PAGE], |row| {
+            Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

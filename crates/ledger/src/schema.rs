@@ -4,6 +4,9 @@ use rusqlite::Connection;
 
 use crate::LedgerError;
 
+#[cfg(test)]
+mod tests;
+
 /// One entry per schema version, in order: the statements that lead from the version before to it. A released entry is
 /// never edited; a change of the schema is a new entry.
 const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];

@@ -8,6 +8,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod backup;
 mod failure;
 mod kill;
 mod pages;
