@@ -55,8 +55,8 @@ LABEL org.opencontainers.image.title="rejoinder" \
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && groupadd --system --gid 10001 rejoinder \
-    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/rejoinder --shell /usr/sbin/nologin rejoinder \
+    && groupadd --gid 10001 rejoinder \
+    && useradd --no-log-init --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/rejoinder --shell /usr/sbin/nologin rejoinder \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/rejoinder \
     && install -d -o 10001 -g 10001 -m 0755 /models /inbox
 COPY --from=build /out/ /

@@ -3,8 +3,8 @@
 //! Whatever belongs to a tenant carries its marker, a made-up word such as `mk07vorn`: its name, every address, subject,
 //! text, ticket and schema. So a leak is found by looking for words of that shape, wherever they turn up.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::{Value, json};
@@ -26,9 +26,20 @@ pub(crate) struct Tenant {
     /// A key that may only read.
     pub(crate) reader: String,
     held: Mutex<Held>,
-    /// Suggestions that were asked for, and that were answered: what a count lies between.
+    pub(crate) counts: Counts,
+}
+
+/// How often something was begun and ended, so that a count of the server can be told to lie between.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Suggestions that were asked for, and that were answered.
     pub(crate) asked: AtomicU64,
     pub(crate) answered: AtomicU64,
+    /// Erasures that were begun, and that were ended.
+    pub(crate) erasing: AtomicU64,
+    pub(crate) erased: AtomicU64,
+    /// Suggestions that went with what was erased.
+    pub(crate) gone: AtomicU64,
 }
 
 /// What a tenant was told that it has.
@@ -37,6 +48,7 @@ struct Held {
     messages: Vec<Message>,
     suggestions: Vec<Suggestion>,
     jobs: Vec<String>,
+    erased: HashSet<String>,
 }
 
 /// A message that is indexed.
@@ -58,6 +70,8 @@ pub(crate) struct Suggestion {
     pub(crate) first_event: Option<String>,
     /// What was recorded about it.
     pub(crate) outcome: Option<&'static str>,
+    /// Messages that it rests on: it goes with them.
+    pub(crate) sources: Vec<String>,
 }
 
 impl Tenant {
@@ -66,15 +80,7 @@ impl Tenant {
     }
 
     pub(crate) fn new(number: usize, admin: String, reader: String) -> Self {
-        Self {
-            number,
-            name: Self::marker(number),
-            admin,
-            reader,
-            held: Mutex::default(),
-            asked: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
-        }
+        Self { number, name: Self::marker(number), admin, reader, held: Mutex::default(), counts: Counts::default() }
     }
 
     /// A new word of this tenant.
@@ -156,9 +162,27 @@ impl Tenant {
         self.held().jobs.clone()
     }
 
-    /// Bounds of how many suggestions the server may count now.
-    pub(crate) fn count(counter: &AtomicU64) -> u64 {
-        counter.load(Ordering::SeqCst)
+    /// From now on nothing that rests on this message has to be there.
+    pub(crate) fn forget(&self, message: &str) {
+        self.held().erased.insert(message.to_owned());
+    }
+
+    /// Whether a suggestion may be gone, with a message that it rests on.
+    pub(crate) fn may_be_gone(&self, suggestion: &Suggestion) -> bool {
+        let held = self.held();
+        suggestion.sources.iter().any(|message| held.erased.contains(message))
+    }
+}
+
+/// Every `message_id` in an answer.
+pub(crate) fn sources(answer: &Value) -> Vec<String> {
+    match answer {
+        Value::Object(members) => {
+            let own = members.get("message_id").and_then(Value::as_str).map(str::to_owned);
+            members.values().flat_map(sources).chain(own).collect()
+        }
+        Value::Array(entries) => entries.iter().flat_map(sources).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Operations that ask for something.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Checked, Turn, expect};
 use crate::call::{Answer, Call};
-use crate::tenants::{Suggestion, Tenant};
+use crate::tenants::{Suggestion, sources};
 
 impl Turn<'_> {
     /// A message is found by the word that only it has.
@@ -42,27 +42,33 @@ impl Turn<'_> {
                 "text": format!("What became of the matter {word}? I asked you about it.")}]})
     }
 
-    fn remember(&self, id: &str, ticket: &Value, first_event: Option<String>) {
+    fn remember(&self, answer: &Value, id: &str, ticket: &Value, first_event: Option<String>) {
         self.world.owners.give(id, self.me.number);
         let ticket = ticket.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.me.keep_suggestion(Suggestion { id: id.to_owned(), ticket, first_event, outcome: None });
-        self.me.answered.fetch_add(1, Ordering::SeqCst);
+        self.me.keep_suggestion(Suggestion {
+            id: id.to_owned(),
+            ticket,
+            first_event,
+            outcome: None,
+            sources: sources(answer),
+        });
+        self.me.counts.answered.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) async fn suggest(&mut self) -> Checked {
         let ticket = self.ticket();
-        self.me.asked.fetch_add(1, Ordering::SeqCst);
+        self.me.counts.asked.fetch_add(1, Ordering::SeqCst);
         let answer = self.call(Call::json("/v1/suggest-reply", &json!({"ticket": ticket}))).await?;
         expect(&answer, &[200])?;
         let id = answer.string("/id").context("no id")?;
-        self.remember(&id, &ticket, None);
+        self.remember(&answer.json(), &id, &ticket, None);
         Ok(())
     }
 
     /// Streamed, and taken up again after the first event: the same events.
     pub(super) async fn suggest_streamed(&mut self) -> Checked {
         let ticket = self.ticket();
-        self.me.asked.fetch_add(1, Ordering::SeqCst);
+        self.me.counts.asked.fetch_add(1, Ordering::SeqCst);
         let body = json!({"ticket": ticket, "stream": true});
         let answer = self.call(Call::json("/v1/suggest-reply", &body)).await?;
         expect(&answer, &[200])?;
@@ -74,9 +80,13 @@ impl Turn<'_> {
         ensure!(first.starts_with(&format!("{id}:")), "an event of {id} has the id {first}");
         let again = Call::get(format!("/v1/suggest-reply/{id}/events")).with("last-event-id", first.clone());
         let again = self.call(again).await?;
-        expect(&again, &[200])?;
-        ensure!(again.events() == events.get(1..).unwrap_or_default(), "other events than before");
-        self.remember(&id, &ticket, Some(first));
+        // What is kept for those who come back goes with every erasure.
+        expect(&again, &[200, 404])?;
+        ensure!(
+            again.status == 404 || again.events() == events.get(1..).unwrap_or_default(),
+            "other events than before"
+        );
+        self.remember(done, &id, &ticket, Some(first));
         Ok(())
     }
 
@@ -84,6 +94,9 @@ impl Turn<'_> {
     pub(super) async fn read_suggestion(&mut self) -> Checked {
         let Some(suggestion) = self.me.take_suggestion(&mut self.random) else { return self.suggest().await };
         let result = self.told_again(&suggestion).await;
+        if self.me.may_be_gone(&suggestion) {
+            return Ok(());
+        }
         self.me.keep_suggestion(suggestion);
         result
     }
@@ -155,10 +168,14 @@ impl Turn<'_> {
 
     /// The counts are one's own: between what was answered before and what was asked for until then.
     pub(super) async fn statistics(&mut self) -> Checked {
-        let least = Tenant::count(&self.me.answered);
+        let now = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+        let counts = &self.me.counts;
+        let (answered, ended) = (now(&counts.answered), now(&counts.erased));
         let answer = self.call(Call::get("/v1/stats")).await?;
         expect(&answer, &[200])?;
-        let most = Tenant::count(&self.me.asked);
+        let (most, gone, begun) = (now(&counts.asked), now(&counts.gone), now(&counts.erasing));
+        // While something is erased nobody can say how many suggestions went with it.
+        let least = if begun == ended { answered.saturating_sub(gone) } else { 0 };
         let counted = answer.json().get("suggestions").and_then(Value::as_u64).context("no count")?;
         ensure!((least..=most).contains(&counted), "{counted} suggestions and not {least} to {most}");
         expect(&self.call(Call::get("/v1/usage")).await?, &[200])

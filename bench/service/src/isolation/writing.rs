@@ -1,5 +1,6 @@
 //! Operations that change something.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -72,8 +73,13 @@ impl Turn<'_> {
     /// What is erased is not found any more.
     pub(super) async fn erase(&mut self) -> Checked {
         let Some(message) = self.me.take(&mut self.random) else { return self.add().await };
+        self.me.forget(&message.id);
+        self.me.counts.erasing.fetch_add(1, Ordering::SeqCst);
         let answer = self.call(Call::delete(format!("/v1/messages/{}", message.id))).await?;
         expect(&answer, &[200])?;
+        let gone = answer.json().get("suggestions").and_then(Value::as_u64).unwrap_or_default();
+        self.me.counts.gone.fetch_add(gone, Ordering::SeqCst);
+        self.me.counts.erased.fetch_add(1, Ordering::SeqCst);
         ensure!(answer.json().get("left") == Some(&json!(0)), "something is left: {}", answer.text());
         let found = self.find(&message.word).await?;
         ensure!(!found.contains(&message.id), "an erased message is found");
@@ -138,6 +144,9 @@ impl Turn<'_> {
     pub(super) async fn feedback(&mut self) -> Checked {
         let Some(mut suggestion) = self.me.take_suggestion(&mut self.random) else { return self.suggest().await };
         let result = self.judge(&mut suggestion).await;
+        if self.me.may_be_gone(&suggestion) {
+            return Ok(());
+        }
         self.me.keep_suggestion(suggestion);
         result
     }
