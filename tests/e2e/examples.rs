@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use rejoinder_scripted_provider::{Answer as Scripted, Script};
 use serde_json::Value;
@@ -28,11 +31,15 @@ fn sidecar() -> (Product, Serving, String) {
 }
 
 /// Runs an example as its first lines say; what it printed.
-fn run(mut example: Command, server: &Serving, key: &str) -> String {
+fn run(example: Command, server: &Serving, key: &str) -> String {
+    run_at(example, &server.url, key)
+}
+
+fn run_at(mut example: Command, url: &str, key: &str) -> String {
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         example.env_remove(name);
     }
-    let output = example.env("REJOINDER_URL", &server.url).env("REJOINDER_KEY", key).output();
+    let output = example.env("REJOINDER_URL", url).env("REJOINDER_KEY", key).output();
     succeeded(&example, &output.expect("the example starts"))
 }
 
@@ -120,6 +127,89 @@ fn the_typescript_crm_streams_a_draft_sends_it_and_closes_the_ticket() {
     // The reply that the agent sent and the mail that it answers are in the index.
     let subjects: Vec<Value> = product.messages().into_iter().map(|message| message["subject"].clone()).collect();
     assert!(subjects.contains(&"Re: Lost invoice".into()), "{subjects:?}");
+}
+
+/// A network between client and server as bad as networks are: the first request is answered 503, and the first stream of
+/// events breaks off in its middle.
+struct BadNetwork {
+    url: String,
+    refused: Arc<AtomicUsize>,
+    cut: Arc<AtomicUsize>,
+}
+
+impl BadNetwork {
+    fn before(server: &Serving) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (refused, cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let upstream = server.url.trim_start_matches("http://").to_owned();
+        let network = Self { url, refused: Arc::clone(&refused), cut: Arc::clone(&cut) };
+        // The threads end with their connections, and the one that listens with the test's process.
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.expect("a client");
+                if refused.fetch_add(1, Ordering::SeqCst) == 0 {
+                    std::thread::spawn(move || refuse(client));
+                    continue;
+                }
+                let server = TcpStream::connect(&upstream).expect("the server");
+                let (mut up, mut down) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+                std::thread::spawn(move || {
+                    // Either end may close at any time.
+                    let _ = std::io::copy(&mut up, &mut down);
+                    let _ = down.shutdown(Shutdown::Write);
+                });
+                let cut = Arc::clone(&cut);
+                std::thread::spawn(move || pass_on(server, client, &cut));
+            }
+        });
+        network
+    }
+}
+
+/// Too busy, for a second.
+fn refuse(mut client: TcpStream) {
+    let mut request = [0; 65_536];
+    let _ = client.read(&mut request);
+    let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    client.write_all(answer.as_bytes()).expect("the client listens");
+    let _ = client.shutdown(Shutdown::Write);
+    let _ = client.read_to_end(&mut Vec::new());
+}
+
+/// What the server says, up to the event `draft` of the first stream.
+fn pass_on(mut server: TcpStream, mut client: TcpStream, cut: &AtomicUsize) {
+    let mut bytes = [0; 1024];
+    let mut passed = Vec::new();
+    while let Ok(read @ 1..) = server.read(&mut bytes) {
+        passed.extend_from_slice(&bytes[..read]);
+        let streams_draft = passed.windows(12).any(|part| part == b"event: draft");
+        if streams_draft && cut.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            break;
+        }
+        if client.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = server.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn both_clients_wait_as_told_and_take_up_a_stream_that_broke_off() {
+    let (_product, server, key) = sidecar();
+    let mut python = Command::new("python3");
+    python.arg("-B").arg(repository().join("examples/python/example.py"));
+    let mut node = Command::new("node");
+    node.arg(CRM.join("dist/walkthrough.js"));
+    for example in [python, node] {
+        let network = BadNetwork::before(&server);
+        let said = run_at(example, &network.url, &key);
+        let events = said.lines().find(|line| line.starts_with("events:")).expect("a line of events");
+        assert_eq!(events, "events: retrieval draft done", "{said}");
+        assert!(network.refused.load(Ordering::SeqCst) > 1, "the refused call was repeated");
+        assert_eq!(network.cut.load(Ordering::SeqCst), 1, "the stream was broken off");
+    }
 }
 
 /// Names of metrics in a text, without what Prometheus adds for the parts of a histogram.
