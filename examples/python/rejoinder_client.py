@@ -57,7 +57,7 @@ class Rejoinder:
         """Puts a message into the index, so that the next suggestion knows it. `message` is a dict, or bytes of RFC 5322."""
         if isinstance(message, bytes):
             path = "/v1/messages?" + urllib.parse.urlencode({"mailbox": mailbox})
-            return self._read(self._call(path, message, "message/rfc822", idempotency_key))
+            return self._read(self._call(path, message, _headers("message/rfc822", idempotency_key)))
         return self._post("/v1/messages", {"mailbox": mailbox, "message": message}, idempotency_key)
 
     def feedback(self, suggestion_id, outcome, candidate=0, final_text=None, reason=None):
@@ -71,7 +71,7 @@ class Rejoinder:
 
     def stats(self):
         """How many suggestions were taken, changed and rejected, and which questions the mail does not answer."""
-        return self._read(self._request("/v1/stats", None, {}, self.timeout))
+        return self._read(self._call("/v1/stats", None, {}))
 
     def stream_reply(self, ticket, idempotency_key=None, **options):
         """Yields (event, data) while the draft is written: `retrieval`, `draft`, `delta`, `citation`, `restart`, `done`.
@@ -86,9 +86,10 @@ class Rejoinder:
             try:
                 if last_id:
                     path = f"/v1/suggest-reply/{last_id.split(':')[0]}/events"
-                    response = self._request(path, None, {"Last-Event-ID": last_id}, self.silence)
+                    response = self._call(path, None, {"Last-Event-ID": last_id}, self.silence)
                 else:
-                    response = self._call("/v1/suggest-reply", body, "application/json", key, self.silence)
+                    headers = _headers("application/json", key)
+                    response = self._call("/v1/suggest-reply", body, headers, self.silence)
                 with response:
                     for event_id, event, data in _events(response):
                         last_id, attempt = event_id or last_id, 0
@@ -113,7 +114,7 @@ class Rejoinder:
 
     def _post(self, path, body, idempotency_key):
         body = {name: value for name, value in body.items() if value is not None}
-        return self._read(self._call(path, json.dumps(body).encode(), "application/json", idempotency_key))
+        return self._read(self._call(path, json.dumps(body).encode(), _headers("application/json", idempotency_key)))
 
     @staticmethod
     def _read(response):
@@ -121,9 +122,8 @@ class Rejoinder:
             text = response.read()
         return json.loads(text) if text else None
 
-    def _call(self, path, body, content_type, idempotency_key, timeout=None):
-        """A POST, repeated while it may pass."""
-        headers = {"Content-Type": content_type, "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    def _call(self, path, body, headers, timeout=None):
+        """A call, repeated while it may pass; without a body it is a GET."""
         attempt = 0
         while True:
             wait = _backoff(attempt)
@@ -148,6 +148,10 @@ class Rejoinder:
         except urllib.error.HTTPError as error:
             with error:
                 raise _problem(error.code, error.headers, error.read().decode(errors="replace")) from None
+
+
+def _headers(content_type, idempotency_key):
+    return {"Content-Type": content_type, "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
 
 
 def _problem(status, headers, text):

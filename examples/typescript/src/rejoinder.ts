@@ -207,11 +207,16 @@ export class Rejoinder {
       for (let attempt = 0; ; attempt += 1) {
         try {
           const response = lastId
-            ? await this.#fetch(`/v1/suggest-reply/${lastId.split(":")[0]}/events`, {
+            ? await this.#insist(`/v1/suggest-reply/${lastId.split(":")[0]}/events`, {
                 headers: { "last-event-id": lastId },
                 signal,
               })
-            : await this.#call("/v1/suggest-reply", body, { idempotencyKey, signal });
+            : await this.#insist("/v1/suggest-reply", {
+                method: "POST",
+                headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
+                body,
+                signal,
+              });
           for await (const { id, event, data } of serverSentEvents(response, this.#silence)) {
             lastId = id || lastId;
             attempt = 0;
@@ -239,28 +244,28 @@ export class Rejoinder {
     }
   }
 
-  async #post<Answer>(path: string, body: object, options: CallOptions = {}): Promise<Answer> {
-    const idempotencyKey = options.idempotencyKey ?? randomUUID();
-    const response = await this.#call(path, JSON.stringify(body), { ...options, idempotencyKey });
+  async #post<Answer>(path: string, body: object, { signal, idempotencyKey }: CallOptions = {}): Promise<Answer> {
+    const headers = { "content-type": "application/json", "idempotency-key": idempotencyKey ?? randomUUID() };
+    const init = { method: "POST", headers, body: JSON.stringify(body), signal: signal ?? null };
+    const response = await this.#insist(path, init);
     return (response.status === 204 ? undefined : await response.json()) as Answer;
   }
 
-  /** A POST, repeated while it may pass. */
-  async #call(path: string, body: string, { signal, idempotencyKey }: CallOptions): Promise<Response> {
-    const headers = { "content-type": "application/json", "idempotency-key": idempotencyKey ?? randomUUID() };
+  /** A call, repeated while it may pass. */
+  async #insist(path: string, init: RequestInit): Promise<Response> {
     for (let attempt = 0; ; attempt += 1) {
       let wait = backoff(attempt);
       try {
-        return await this.#fetch(path, { method: "POST", headers, body, signal: signal ?? null });
+        return await this.#fetch(path, init);
       } catch (error) {
-        signal?.throwIfAborted();
+        init.signal?.throwIfAborted();
         // Anything but an answer of the server is a connection that failed.
-        const refused = error instanceof RejoinderError ? error : null;
+        const refused = error instanceof Refused ? error : null;
         const passes = !refused || MAY_PASS.has(refused.status) || refused.code === "idempotency_in_progress";
         if (!passes || attempt >= this.#retries) throw error;
-        if (refused instanceof Refused) wait = Math.min(Math.max(refused.retryAfter, wait), LONGEST_WAIT);
+        if (refused) wait = Math.min(Math.max(refused.retryAfter, wait), LONGEST_WAIT);
       }
-      await sleep(wait, undefined, signal ? { signal } : {});
+      await sleep(wait, undefined, init.signal ? { signal: init.signal } : {});
     }
   }
 
