@@ -115,11 +115,14 @@ impl Ledger {
                 "mailbox",
                 "erased",
                 "run",
+                // Without its keys nothing that was kept of the tenant elsewhere can be read either.
+                "data_key",
             ] {
                 transaction.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [tenant.as_str()])?;
             }
             Ok(())
         })?;
+        self.sealer.forget(tenant);
         self.truncate_log()
     }
 }

@@ -45,6 +45,15 @@ pub enum LedgerError {
     /// A file that was checked is damaged.
     #[error("the file is damaged: {0}")]
     Damaged(String),
+    /// The ledger holds encrypted texts, and it was opened without master keys.
+    #[error("the ledger is encrypted and no master key is configured; configure `[vault]` as it was")]
+    Sealed,
+    /// Sealing was asked for, and the ledger was opened without master keys.
+    #[error("there is no master key to encrypt the ledger with")]
+    NoMasterKey,
+    /// The keys or a sealed text failed.
+    #[error("encryption at rest failed")]
+    Vault(#[from] rejoinder_vault::VaultError),
     /// An attempt can leave the machine once.
     #[error("this attempt has been recorded before")]
     Recorded,
@@ -67,6 +76,8 @@ impl LedgerError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Database(rusqlite::Error::SqliteFailure(failure, _)) => match failure.code {
+                // The tenant was erased while a text of it was on its way here.
+                _ if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER => ErrorKind::Transient,
                 rusqlite::ErrorCode::DatabaseBusy
                 | rusqlite::ErrorCode::DatabaseLocked
                 | rusqlite::ErrorCode::DiskFull => ErrorKind::Transient,
@@ -77,7 +88,10 @@ impl LedgerError {
                 _ => ErrorKind::Internal,
             },
             Self::Database(_) | Self::Poisoned | Self::Recorded | Self::Exists(_) => ErrorKind::Internal,
-            Self::File(_) | Self::TooNew { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::Vault(error) => error.kind(),
+            Self::Sealed | Self::NoMasterKey | Self::File(_) | Self::TooNew { .. } | Self::Closed => {
+                ErrorKind::Unavailable
+            }
             Self::Busy | Self::Unwritten(_) => ErrorKind::Transient,
             Self::Corrupt(_) | Self::Damaged(_) => ErrorKind::Corrupt,
             Self::UnknownMailbox | Self::UnknownJob => ErrorKind::NotFound,

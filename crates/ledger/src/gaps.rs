@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use rejoinder_domain::TenantId;
 use rusqlite::params;
 
+use crate::sealing::place;
 use crate::{Ledger, LedgerError, time};
 
 /// Questions that are looked at.
@@ -56,11 +57,9 @@ impl Ledger {
         let mut rows = statement.query(params![tenant.as_str(), from, to, QUESTIONS])?;
         let mut all = Vec::new();
         while let Some(row) = rows.next()? {
-            all.push(Unfound {
-                suggestion: row.get(0)?,
-                at: time::read(row.get(1)?)?,
-                terms: self.unpack_json(tenant, &row.get::<_, Vec<u8>>(2)?)?,
-            });
+            let suggestion: String = row.get(0)?;
+            let terms = self.unpack_json(tenant, &place("suggestion.terms", &[&suggestion]), row.get(2)?)?;
+            all.push(Unfound { suggestion, at: time::read(row.get(1)?)?, terms });
         }
         Ok(all)
     }

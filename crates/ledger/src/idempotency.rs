@@ -11,6 +11,7 @@ use rejoinder_domain::TenantId;
 use rusqlite::{OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
+use crate::sealing::{hexadecimal, place};
 use crate::{Ledger, LedgerError};
 
 /// The largest answer that is kept, in bytes of its body.
@@ -85,8 +86,8 @@ impl Ledger {
                     return Ok(Begun::Replay(StoredResponse {
                         status,
                         content_type,
-                        headers: self.unpack_json(tenant, &headers)?,
-                        body: self.unpack_text(tenant, &body)?,
+                        headers: self.unpack_json(tenant, &answer_place("headers", key), headers)?,
+                        body: self.unpack_text(tenant, &answer_place("body", key), body)?,
                     }));
                 }
                 Some(((_, process, None), _)) if process == self.process() => return Ok(Begun::InProgress),
@@ -125,8 +126,8 @@ impl Ledger {
             self.abandon(tenant, key)?;
             return Err(LedgerError::TooLarge { bytes: response.body.len(), limit: MAX_STORED_BODY });
         }
-        let headers = self.pack_json(tenant, &response.headers)?;
-        let body = self.pack_text(tenant, &response.body)?;
+        let headers = self.pack_json(tenant, &answer_place("headers", key), &response.headers)?;
+        let body = self.pack_text(tenant, &answer_place("body", key), &response.body)?;
         let digest = digest(key.key);
         self.write(|transaction| {
             let mine = params![tenant.as_str(), key.route, digest, self.process(), holds_text];
@@ -180,6 +181,11 @@ impl Ledger {
             Ok(expired as u64)
         })
     }
+}
+
+/// Where a part of a stored answer is kept.
+fn answer_place(part: &str, key: RequestKey<'_>) -> String {
+    place(&format!("idempotency.{part}"), &[key.route, &hexadecimal(&digest(key.key))])
 }
 
 fn digest(key: &str) -> Vec<u8> {

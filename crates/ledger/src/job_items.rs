@@ -4,6 +4,7 @@ use rejoinder_domain::{MessageId, TenantId};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 
+use crate::sealing::ItemPlaces;
 use crate::{Ledger, LedgerError, cursor};
 
 /// What became of an item.
@@ -88,7 +89,7 @@ impl Ledger {
             Some(ItemStatus::Salvaged) | None => None,
         };
         let query = if status == Some(ItemStatus::Salvaged) {
-            "SELECT loss.mailbox, loss.position, loss.ordinal, '', loss.place, 'salvaged', loss.reason, item.message
+            "SELECT loss.mailbox, loss.position, loss.ordinal, NULL, loss.place, 'salvaged', loss.reason, item.message
              FROM job_mailbox AS read
              CROSS JOIN loss ON loss.tenant = ?1 AND loss.mailbox = read.mailbox AND loss.generation = read.generation
              CROSS JOIN item ON item.tenant = ?1 AND item.mailbox = loss.mailbox AND item.generation = loss.generation
@@ -111,17 +112,29 @@ impl Ledger {
         let mut rows = statement.query(values)?;
         let mut placed = Vec::new();
         while let Some(row) = rows.next()? {
-            placed.push(read(row)?);
+            placed.push(self.read_item(tenant, row)?);
         }
         let next = cursor::more(&mut placed, limit).map(|last: &Placed| {
             cursor::encode(&[&last.position.to_string(), &last.ordinal.to_string(), &last.mailbox])
         });
         Ok(JobItemPage { items: placed.into_iter().map(|placed| placed.item).collect(), next })
     }
+
+    /// From the columns of either query; a loss has no folder.
+    fn read_item(&self, tenant: &TenantId, row: &Row<'_>) -> Result<Placed, LedgerError> {
+        let (mailbox, position, ordinal): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let of_item = ItemPlaces::new(&mailbox, position);
+        let folder: Option<String> = row.get(3)?;
+        let stored_in = if folder.is_some() { of_item.place() } else { of_item.loss(ordinal) };
+        let place = self.open_text(tenant, &stored_in, row.get(4)?)?;
+        let folder = folder.map(|stored| self.open_text(tenant, &of_item.folder(), stored)).transpose()?;
+        let folder = folder.unwrap_or_default();
+        let item = item_of(row, folder, place)?;
+        Ok(Placed { item, mailbox, position, ordinal })
+    }
 }
 
-fn read(row: &Row<'_>) -> Result<Placed, LedgerError> {
-    let (folder, place): (String, String) = (row.get(3)?, row.get(4)?);
+fn item_of(row: &Row<'_>, folder: String, place: String) -> Result<JobItem, LedgerError> {
     let status = match row.get_ref(5)?.as_str().unwrap_or_default() {
         "stored" => ItemStatus::Indexed,
         "duplicate" => ItemStatus::Duplicate,
@@ -129,11 +142,10 @@ fn read(row: &Row<'_>) -> Result<Placed, LedgerError> {
         "salvaged" => ItemStatus::Salvaged,
         _ => return Err(LedgerError::Corrupt("outcome of an item")),
     };
-    let item = JobItem {
+    Ok(JobItem {
         place: if folder.is_empty() || status == ItemStatus::Skipped { place } else { format!("{folder}/{place}") },
         status,
         reason: row.get(6)?,
         message: row.get::<_, Option<String>>(7)?.map(MessageId::from_stored),
-    };
-    Ok(Placed { item, mailbox: row.get(0)?, position: row.get(1)?, ordinal: row.get(2)? })
+    })
 }

@@ -5,12 +5,13 @@
 
 use jiff::Timestamp;
 use rejoinder_domain::{MailboxId, TenantId};
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
+use crate::sealing::place;
 use crate::{Ledger, LedgerError, cursor, time};
 
-/// The columns of [`job_of`], in order.
+/// The columns of [`Ledger::job_of`], in order.
 const COLUMNS: &str =
     "tenant, id, state, source, name, path, bytes, created, started, finished, error, progress, cancel";
 
@@ -157,6 +158,8 @@ pub struct JobPage {
 impl Ledger {
     /// Queues a job. [`LedgerError::Exists`] where the tenant has one of this id.
     pub fn create_job(&self, tenant: &TenantId, job: &NewJob) -> Result<JobRecord, LedgerError> {
+        let name = self.seal_text(tenant, &place("job.name", &[&job.id]), &job.name)?;
+        let path = self.seal_text(tenant, &place("job.path", &[&job.id]), &job.path)?;
         self.write(|transaction| {
             let inserted = transaction
                 .prepare_cached(
@@ -167,22 +170,22 @@ impl Ledger {
                     tenant.as_str(),
                     job.id,
                     job.source.as_str(),
-                    job.name,
-                    job.path,
+                    name,
+                    path,
                     job.bytes.map(u64::cast_signed),
                     job.created.as_millisecond(),
                 ])?;
             if inserted == 0 {
                 return Err(LedgerError::Exists("job"));
             }
-            find(transaction, tenant, &job.id)?.ok_or(LedgerError::Corrupt("job"))
+            self.find_job(transaction, tenant, &job.id)?.ok_or(LedgerError::Corrupt("job"))
         })
     }
 
     /// The job of this id.
     pub fn job(&self, tenant: &TenantId, id: &str) -> Result<Option<JobRecord>, LedgerError> {
         let connection = self.reader()?;
-        find(&connection, tenant, id)
+        self.find_job(&connection, tenant, id)
     }
 
     /// A page of up to `limit` jobs (at least 1), newest first, from a cursor on.
@@ -196,7 +199,7 @@ impl Ledger {
         let mut rows = statement.query(params![tenant.as_str(), before, id, i64::from(limit.max(1)) + 1])?;
         let mut jobs = Vec::new();
         while let Some(row) = rows.next()? {
-            jobs.push(job_of(row)?);
+            jobs.push(self.job_of(row)?);
         }
         let next = cursor::more(&mut jobs, limit)
             .map(|last: &JobRecord| cursor::encode(&[&last.created.as_millisecond().to_string(), &last.id]));
@@ -212,7 +215,7 @@ impl Ledger {
         let mut rows = statement.query([])?;
         let mut jobs = Vec::new();
         while let Some(row) = rows.next()? {
-            jobs.push(job_of(row)?);
+            jobs.push(self.job_of(row)?);
         }
         Ok(jobs)
     }
@@ -227,7 +230,7 @@ impl Ledger {
                      WHERE tenant = ?1 AND id = ?2 AND state IN ('queued', 'running')",
                 )?
                 .execute(params![tenant.as_str(), id, now.as_millisecond()])?;
-            if started == 0 { Ok(None) } else { find(transaction, tenant, id) }
+            if started == 0 { Ok(None) } else { self.find_job(transaction, tenant, id) }
         })
     }
 
@@ -263,11 +266,12 @@ impl Ledger {
         progress: Option<&serde_json::Value>,
         now: Timestamp,
     ) -> Result<Option<JobRecord>, LedgerError> {
-        let (state, error) = match end {
+        let (state, why) = match end {
             JobEnd::Completed => (JobState::Completed, None),
             JobEnd::Failed(why) => (JobState::Failed, Some(why.as_str())),
             JobEnd::Cancelled => (JobState::Cancelled, None),
         };
+        let error = why.map(|why| self.seal_text(tenant, &place("job.error", &[id]), why)).transpose()?;
         self.write(|transaction| {
             let ended = transaction
                 .prepare_cached(
@@ -282,7 +286,7 @@ impl Ledger {
                     progress.map(serde_json::Value::to_string),
                     now.as_millisecond(),
                 ])?;
-            if ended == 0 { Ok(None) } else { find(transaction, tenant, id) }
+            if ended == 0 { Ok(None) } else { self.find_job(transaction, tenant, id) }
         })
     }
 
@@ -302,7 +306,7 @@ impl Ledger {
                      WHERE tenant = ?1 AND id = ?2 AND state IN ('queued', 'running')",
                 )?
                 .execute(params![tenant.as_str(), id, now.as_millisecond()])?;
-            find(transaction, tenant, id)
+            self.find_job(transaction, tenant, id)
         })
     }
 
@@ -310,7 +314,7 @@ impl Ledger {
     /// [`LedgerError::UnknownMailbox`] before that, [`LedgerError::UnknownJob`] where there is no such job.
     pub fn job_reads(&self, tenant: &TenantId, id: &str, mailbox: &MailboxId) -> Result<(), LedgerError> {
         self.write(|transaction| {
-            if find(transaction, tenant, id)?.is_none() {
+            if self.find_job(transaction, tenant, id)?.is_none() {
                 return Err(LedgerError::UnknownJob);
             }
             let generation: i64 = transaction
@@ -337,14 +341,27 @@ impl Ledger {
     }
 }
 
-fn find(connection: &rusqlite::Connection, tenant: &TenantId, id: &str) -> Result<Option<JobRecord>, LedgerError> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM job WHERE tenant = ?1 AND id = ?2"))?;
-    let mut rows = statement.query(params![tenant.as_str(), id])?;
-    rows.next()?.map(job_of).transpose()
+impl Ledger {
+    fn find_job(&self, connection: &Connection, tenant: &TenantId, id: &str) -> Result<Option<JobRecord>, LedgerError> {
+        let mut statement =
+            connection.prepare_cached(&format!("SELECT {COLUMNS} FROM job WHERE tenant = ?1 AND id = ?2"))?;
+        let mut rows = statement.query(params![tenant.as_str(), id])?;
+        rows.next()?.map(|row| self.job_of(row)).transpose()
+    }
+
+    /// From [`COLUMNS`].
+    fn job_of(&self, row: &Row<'_>) -> Result<JobRecord, LedgerError> {
+        let mut job = stored_job(row)?;
+        let open = |column: &str, stored| self.open_text(&job.tenant, &place(column, &[&job.id]), stored);
+        let (name, path) = (open("job.name", job.name.clone())?, open("job.path", job.path.clone())?);
+        let error = job.error.clone().map(|error| open("job.error", error)).transpose()?;
+        (job.name, job.path, job.error) = (name, path, error);
+        Ok(job)
+    }
 }
 
-fn job_of(row: &Row<'_>) -> Result<JobRecord, LedgerError> {
+/// The job with its texts as they are stored.
+fn stored_job(row: &Row<'_>) -> Result<JobRecord, LedgerError> {
     let state: String = row.get(2)?;
     let source: String = row.get(3)?;
     let progress: Option<String> = row.get(11)?;

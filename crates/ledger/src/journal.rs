@@ -5,6 +5,7 @@ use rejoinder_domain::TenantId;
 use rusqlite::params;
 use serde::Serialize;
 
+use crate::sealing::place;
 use crate::{Ledger, LedgerError, time};
 
 /// One run of the pipeline.
@@ -35,10 +36,12 @@ impl Ledger {
 
     /// Notes that a run ended, with its report.
     pub fn finish_run(&self, tenant: &TenantId, run: i64, report: &serde_json::Value) -> Result<(), LedgerError> {
+        let report = report.to_string();
+        let report = self.seal_text(tenant, &report_place(run), &report)?;
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE run SET finished = ?3, report = ?4 WHERE tenant = ?1 AND id = ?2",
-                params![tenant.as_str(), run, Timestamp::now().as_millisecond(), report.to_string()],
+                params![tenant.as_str(), run, Timestamp::now().as_millisecond(), report],
             )?;
             Ok(())
         })
@@ -59,11 +62,17 @@ impl Ledger {
                     id,
                     started: time::read(started)?,
                     finished: finished.map(time::read).transpose()?,
-                    report: report.as_deref().map(json).transpose()?,
+                    report: report
+                        .map(|stored| json(&self.open_text(tenant, &report_place(id), stored)?))
+                        .transpose()?,
                 })
             })
             .collect()
     }
+}
+
+fn report_place(run: i64) -> String {
+    place("run.report", &[&run.to_string()])
 }
 
 fn json(text: &str) -> Result<serde_json::Value, LedgerError> {

@@ -3,11 +3,12 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rejoinder_domain::TenantId;
+use rejoinder_vault::{Plain, Sealer, Vault};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{LedgerError, schema};
@@ -20,6 +21,10 @@ pub struct Ledger {
     /// SQLite has one writer at a time; the write-ahead log lets the reader go on beside it.
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    /// Every text goes through it on its way in and out.
+    pub(crate) sealer: Arc<dyn Sealer>,
+    /// The same, where there are master keys.
+    pub(crate) vault: Option<Arc<Vault>>,
 }
 
 /// Held while one tenant is ingested. The operating system lets go of it when the process dies.
@@ -29,9 +34,17 @@ pub struct IngestLock {
 }
 
 impl Ledger {
-    /// Opens the ledger, creating file and folder where they are missing and migrating an older file.
+    /// Opens the ledger, creating file and folder where they are missing and migrating an older file. Texts are kept as they
+    /// are; [`LedgerError::Sealed`] where the ledger holds encrypted ones.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
-        let path = path.as_ref().to_path_buf();
+        let ledger = Self::open_any(path.as_ref())?;
+        let is_sealed = ledger.reader()?.query_row("SELECT EXISTS (SELECT 1 FROM data_key)", [], |row| row.get(0))?;
+        if is_sealed { Err(LedgerError::Sealed) } else { Ok(ledger) }
+    }
+
+    /// Opens the ledger without a look at whether it is sealed.
+    pub(crate) fn open_any(path: &Path) -> Result<Self, LedgerError> {
+        let path = path.to_path_buf();
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
@@ -39,7 +52,14 @@ impl Ledger {
         schema::migrate(&mut writer)?;
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
-        Ok(Self { path, process: process_id(), writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Ok(Self {
+            path,
+            process: process_id(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            sealer: Arc::new(Plain),
+            vault: None,
+        })
     }
 
     /// Takes the tenant's ingest lock or fails with [`LedgerError::Busy`]. It lies beside the ledger as a file, so it also
@@ -82,6 +102,12 @@ impl Ledger {
         Ok(result)
     }
 
+    /// Writes the whole file anew, so that nothing is left in its free pages, and empties the write-ahead log.
+    pub(crate) fn rewrite(&self) -> Result<(), LedgerError> {
+        self.writer.lock().map_err(|_| LedgerError::Poisoned)?.execute_batch("VACUUM")?;
+        self.truncate_log()
+    }
+
     /// Empties the write-ahead log into the file, so that what was erased is not left in it. A reader in another process
     /// can hold that up; then the next erasure or the last close does it.
     pub(crate) fn truncate_log(&self) -> Result<(), LedgerError> {
@@ -98,7 +124,7 @@ fn process_id() -> String {
     format!("{:x}-{:x}-{count:x}", Timestamp::now().as_nanosecond(), std::process::id())
 }
 
-fn connect(path: &Path) -> Result<Connection, LedgerError> {
+pub(crate) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.pragma_update(None, "journal_mode", "wal")?;

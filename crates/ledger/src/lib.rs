@@ -38,7 +38,8 @@
 //! `reading`, `threading`, `indexing` (the three phases of an ingest), `query` (what others read), `jobs` and `job_items`
 //! (orders to ingest), `idempotency` (requests that are answered once), `suggestions`, `outcomes`, `stats` and `gaps` (what was
 //! suggested and how it did), `erase`, `person` and `retention` (what has to go), `backup`, `journal` (runs of the pipeline),
-//! `content` and `text` (how messages and other texts are kept), `time`, `cursor`, `usage` (a second file: what language
+//! `content` and `text` (how messages and other texts are kept), `sealing` (which texts are encrypted) and `keys` (with what),
+//! `time`, `cursor`, `usage` (a second file: what language
 //! models were sent and used), `error`.
 
 mod backup;
@@ -52,6 +53,7 @@ mod indexing;
 mod job_items;
 mod jobs;
 mod journal;
+mod keys;
 mod ledger;
 mod outcomes;
 mod person;
@@ -59,6 +61,7 @@ mod query;
 mod reading;
 mod retention;
 mod schema;
+mod sealing;
 mod single;
 mod stats;
 mod suggestions;
@@ -81,6 +84,7 @@ pub use outcomes::{EditClass, LearnedPair, Outcome, OutcomeKind, OutcomeRecorded
 pub use person::HeldOnPerson;
 pub use query::{MailboxStatus, Totals};
 pub use reading::{ItemOutcome, ItemRecord, MailboxRecord, ReadCounts, ReadState, Vanished};
+pub use sealing::{SealedRows, SealingStatus};
 pub use single::{PlacedConversations, PlacedMessage, Standing, WritingLock};
 pub use stats::{OutcomeCounts, Stats};
 pub use suggestions::{KnownSuggestion, SuggestionPage, SuggestionRecord};

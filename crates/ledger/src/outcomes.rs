@@ -8,6 +8,7 @@ use rejoinder_domain::{MailboxId, MessageId, TenantId};
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
+use crate::sealing::place;
 use crate::{Ledger, LedgerError, time};
 
 /// What a person did with a draft.
@@ -130,7 +131,11 @@ impl Ledger {
         suggestion: &str,
         outcome: &Outcome,
     ) -> Result<OutcomeRecorded, LedgerError> {
-        let reason = outcome.reason.as_ref().map(|reason| self.pack_text(tenant, reason.as_bytes())).transpose()?;
+        let reason = outcome
+            .reason
+            .as_ref()
+            .map(|reason| self.pack_text(tenant, &place("outcome.reason", &[suggestion]), reason.as_bytes()))
+            .transpose()?;
         self.write(|transaction| {
             let key = params![tenant.as_str(), suggestion];
             let is_there: bool = transaction
@@ -145,7 +150,7 @@ impl Ledger {
             )?;
             let mut rows = statement.query(key)?;
             if let Some(row) = rows.next()? {
-                let known = self.outcome_of(tenant, row, 0)?.ok_or(LedgerError::Corrupt("outcome"))?;
+                let known = self.outcome_of(tenant, suggestion, row, 0)?.ok_or(LedgerError::Corrupt("outcome"))?;
                 let same = known.says_the_same(outcome);
                 return Ok(if same { OutcomeRecorded::Same } else { OutcomeRecorded::Conflict });
             }
@@ -266,6 +271,7 @@ impl Ledger {
     pub(crate) fn outcome_of(
         &self,
         tenant: &TenantId,
+        suggestion: &str,
         row: &Row<'_>,
         first: usize,
     ) -> Result<Option<Outcome>, LedgerError> {
@@ -280,7 +286,8 @@ impl Ledger {
             edit_ratio: row.get(first + 3)?,
             reason: reason
                 .map(|packed| {
-                    String::from_utf8(self.unpack_text(tenant, &packed)?).map_err(|_| LedgerError::Corrupt("reason"))
+                    let text = self.unpack_text(tenant, &place("outcome.reason", &[suggestion]), packed)?;
+                    String::from_utf8(text).map_err(|_| LedgerError::Corrupt("reason"))
                 })
                 .transpose()?,
             final_digest: row.get(first + 5)?,

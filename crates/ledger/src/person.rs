@@ -6,6 +6,7 @@
 use rejoinder_domain::{Address, MailboxId, Message, MessageId, TenantId};
 use rusqlite::params;
 
+use crate::sealing::place;
 use crate::{Erased, LearnedPair, Ledger, LedgerError};
 
 /// Messages and suggestions that are looked at in one go.
@@ -95,9 +96,11 @@ impl Ledger {
             after.clone_from(last);
             for (id, texts) in page {
                 let mut is_named = false;
-                for packed in texts.into_iter().flatten() {
+                for (column, packed) in ["suggestion.terms", "suggestion.body", "outcome.reason"].iter().zip(texts) {
+                    let Some(packed) = packed else { continue };
+                    let text = self.unpack_text(tenant, &place(column, &[&id]), packed)?;
                     // JSON escapes nothing that an address is made of.
-                    is_named |= names(&String::from_utf8_lossy(&self.unpack_text(tenant, &packed)?), email);
+                    is_named |= names(&String::from_utf8_lossy(&text), email);
                 }
                 if is_named {
                     found.push(id);

@@ -7,7 +7,7 @@ use rejoinder_domain::{MailboxId, Message, MessageId, Provenance, Skipped, Tenan
 use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
 
-use crate::content::unpack;
+use crate::sealing::{ItemPlaces, place};
 use crate::{Ledger, LedgerError, MailboxRecord};
 
 /// The account of one mailbox. `seen = indexed + pending + duplicate + skipped`.
@@ -63,7 +63,7 @@ impl Ledger {
             )?
             .query_row(params![tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        row.map(|(content, direction)| unpack(&content, &direction)).transpose()
+        row.map(|(content, direction)| self.open_message(tenant, id.as_str(), content, &direction)).transpose()
     }
 
     /// Up to `limit` messages that some mailbox holds, in order of their ids, after `after`: the next page starts after the
@@ -94,17 +94,17 @@ impl Ledger {
         limit: u32,
         which: &str,
     ) -> Result<Vec<Message>, LedgerError> {
-        let rows: Vec<(Vec<u8>, String)> = self
+        let rows: Vec<(String, Vec<u8>, String)> = self
             .reader()?
             .prepare_cached(&format!(
-                "SELECT (SELECT content FROM content WHERE content.tenant = ?1 AND content.message = id), direction FROM message
+                "SELECT id, (SELECT content FROM content WHERE content.tenant = ?1 AND content.message = id), direction FROM message
                  WHERE tenant = ?1 AND id > ?2 {which} ORDER BY id LIMIT ?3"
             ))?
             .query_map(params![tenant.as_str(), after.map(MessageId::as_str).unwrap_or_default(), limit], |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?
             .collect::<Result<_, _>>()?;
-        rows.iter().map(|(content, direction)| unpack(content, direction)).collect()
+        rows.into_iter().map(|(id, content, direction)| self.open_message(tenant, &id, content, &direction)).collect()
     }
 
     /// The conversation of a message.
@@ -181,17 +181,24 @@ impl Ledger {
     pub fn provenance_of(&self, tenant: &TenantId, message: &MessageId) -> Result<Vec<Provenance>, LedgerError> {
         let connection = self.reader()?;
         let mut statement = connection.prepare_cached(
-            "SELECT DISTINCT mailbox, folder, place FROM item INDEXED BY item_message
-             WHERE tenant = ?1 AND message = ?2 ORDER BY 1, 2, 3",
+            "SELECT mailbox, position, folder, place FROM item INDEXED BY item_message
+             WHERE tenant = ?1 AND message = ?2",
         )?;
-        let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
-            Ok(Provenance {
-                mailbox: MailboxId::from_stored(row.get::<_, String>(0)?),
-                folder: row.get(1)?,
-                place: row.get(2)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query(params![tenant.as_str(), message.as_str()])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (mailbox, position): (String, i64) = (row.get(0)?, row.get(1)?);
+            let of_item = ItemPlaces::new(&mailbox, position);
+            all.push(Provenance {
+                folder: self.open_text(tenant, &of_item.folder(), row.get(2)?)?,
+                place: self.open_text(tenant, &of_item.place(), row.get(3)?)?,
+                mailbox: MailboxId::from_stored(mailbox),
+            });
+        }
+        // Sealed texts have no order, and equal ones are not equal.
+        all.sort_unstable_by(|a, b| (&a.mailbox, &a.folder, &a.place).cmp(&(&b.mailbox, &b.folder, &b.place)));
+        all.dedup();
+        Ok(all)
     }
 
     /// Every mailbox that holds a copy of the message, sorted.
@@ -217,10 +224,14 @@ impl Ledger {
             "SELECT id, name FROM mailbox WHERE tenant = ?1 AND id IN
                 (SELECT mailbox FROM item INDEXED BY item_message WHERE tenant = ?1 AND message = ?2) ORDER BY id",
         )?;
-        let rows = statement.query_map(params![tenant.as_str(), message.as_str()], |row| {
-            Ok((MailboxId::from_stored(row.get::<_, String>(0)?), row.get(1)?))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query(params![tenant.as_str(), message.as_str()])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: String = row.get(0)?;
+            let name = self.open_text(tenant, &place("mailbox.name", &[&id]), row.get(1)?)?;
+            all.push((MailboxId::from_stored(id), name));
+        }
+        Ok(all)
     }
 
     /// Every mailbox as it was last announced, by id.
@@ -229,17 +240,21 @@ impl Ledger {
         let mut statement = connection.prepare_cached(
             "SELECT id, name, path, format, fingerprint, owner FROM mailbox WHERE tenant = ?1 ORDER BY id",
         )?;
-        let rows = statement.query_map([tenant.as_str()], |row| {
-            Ok(MailboxRecord {
-                id: MailboxId::from_stored(row.get::<_, String>(0)?),
-                name: row.get(1)?,
-                path: row.get(2)?,
+        let mut rows = statement.query([tenant.as_str()])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: String = row.get(0)?;
+            let open = |column: &str, stored| self.open_text(tenant, &place(column, &[&id]), stored);
+            all.push(MailboxRecord {
+                name: open("mailbox.name", row.get(1)?)?,
+                path: open("mailbox.path", row.get(2)?)?,
                 format: row.get(3)?,
                 fingerprint: row.get(4)?,
-                owner: row.get(5)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+                owner: row.get::<_, Option<String>>(5)?.map(|owner| open("mailbox.owner", owner)).transpose()?,
+                id: MailboxId::from_stored(id),
+            });
+        }
+        Ok(all)
     }
 
     /// The account of every mailbox for an index version, by name.
@@ -254,15 +269,18 @@ impl Ledger {
              LEFT JOIN item ON item.tenant = ?1 AND item.mailbox = mailbox.id AND item.generation = mailbox.generation
              LEFT JOIN message ON message.tenant = ?1 AND message.id = item.message
              LEFT JOIN unit ON unit.tenant = ?1 AND unit.version = ?2 AND unit.message = item.message AND unit.reply = ''
-             WHERE mailbox.tenant = ?1 GROUP BY mailbox.id ORDER BY name, mailbox.id",
+             WHERE mailbox.tenant = ?1 GROUP BY mailbox.id",
         )?;
-        let rows = statement.query_map(params![tenant.as_str(), version], |row| {
+        let mut rows = statement.query(params![tenant.as_str(), version])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
             let count = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned);
             let last_read: Option<i64> = row.get(5)?;
-            Ok(MailboxStatus {
-                id: MailboxId::from_stored(row.get::<_, String>(0)?),
-                name: row.get(1)?,
-                path: row.get(2)?,
+            let id: String = row.get(0)?;
+            all.push(MailboxStatus {
+                name: self.open_text(tenant, &place("mailbox.name", &[&id]), row.get(1)?)?,
+                path: self.open_text(tenant, &place("mailbox.path", &[&id]), row.get(2)?)?,
+                id: MailboxId::from_stored(id),
                 format: row.get(3)?,
                 complete: row.get(4)?,
                 seen: count(6)?,
@@ -272,9 +290,10 @@ impl Ledger {
                 skipped: count(10)?,
                 salvaged: count(11)?,
                 last_read: last_read.and_then(|at| Timestamp::from_millisecond(at).ok()),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            });
+        }
+        all.sort_unstable_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        Ok(all)
     }
 
     /// Sums over the tenant for an index version.
@@ -304,7 +323,8 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Skipped>, LedgerError> {
         self.places(
-            "SELECT item.place, item.reason FROM item JOIN mailbox ON mailbox.tenant = item.tenant
+            tenant,
+            "SELECT item.place, item.reason, item.mailbox, item.position, NULL FROM item JOIN mailbox ON mailbox.tenant = item.tenant
                 AND mailbox.id = item.mailbox AND mailbox.generation = item.generation
              WHERE item.tenant = ?1 AND (?2 IS NULL OR item.mailbox = ?2) AND outcome = 'skipped'
              ORDER BY item.mailbox, item.position LIMIT ?4 OFFSET ?3",
@@ -321,7 +341,8 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Skipped>, LedgerError> {
         self.places(
-            "SELECT loss.place, loss.reason FROM loss JOIN mailbox ON mailbox.tenant = loss.tenant
+            tenant,
+            "SELECT loss.place, loss.reason, loss.mailbox, loss.position, loss.ordinal FROM loss JOIN mailbox ON mailbox.tenant = loss.tenant
                 AND mailbox.id = loss.mailbox AND mailbox.generation = loss.generation
              WHERE loss.tenant = ?1 AND (?2 IS NULL OR loss.mailbox = ?2)
              ORDER BY loss.mailbox, loss.position, loss.ordinal LIMIT ?4 OFFSET ?3",
@@ -329,10 +350,22 @@ impl Ledger {
         )
     }
 
-    fn places(&self, query: &str, values: impl rusqlite::Params) -> Result<Vec<Skipped>, LedgerError> {
+    fn places(
+        &self,
+        tenant: &TenantId,
+        query: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<Skipped>, LedgerError> {
         let connection = self.reader()?;
         let mut statement = connection.prepare_cached(query)?;
-        let rows = statement.query_map(values, |row| Ok(Skipped { place: row.get(0)?, reason: row.get(1)? }))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query(values)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (mailbox, position): (String, i64) = (row.get(2)?, row.get(3)?);
+            let of_item = ItemPlaces::new(&mailbox, position);
+            let place = row.get::<_, Option<i64>>(4)?.map_or_else(|| of_item.place(), |ordinal| of_item.loss(ordinal));
+            all.push(Skipped { place: self.open_text(tenant, &place, row.get(0)?)?, reason: row.get(1)? });
+        }
+        Ok(all)
     }
 }

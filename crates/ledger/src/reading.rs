@@ -1,10 +1,13 @@
 //! The first phase: what was read from the mailboxes, item by item.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use rejoinder_domain::{Direction, ItemKind, MailboxId, Message, MessageId, Skipped, TenantId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use crate::content::{direction_name, pack};
+use crate::content::direction_name;
+use crate::sealing::{ItemPlaces, place};
 use crate::{Ledger, LedgerError};
 
 /// How many losses of one item are listed; the item's count tells how many there were.
@@ -101,6 +104,10 @@ impl Ledger {
     /// Announces a mailbox that is about to be read and says what remains to be read of it. A changed fingerprint starts a
     /// new reading; what the one before found stays until [`Ledger::finish_read`].
     pub fn begin_read(&self, tenant: &TenantId, mailbox: &MailboxRecord) -> Result<ReadState, LedgerError> {
+        let seal = |column: &str, text| self.seal_text(tenant, &place(column, &[mailbox.id.as_str()]), text);
+        let name = seal("mailbox.name", mailbox.name.as_str())?;
+        let path = seal("mailbox.path", mailbox.path.as_str())?;
+        let owner = mailbox.owner.as_deref().map(|owner| seal("mailbox.owner", owner)).transpose()?;
         self.write(|transaction| {
             let known: Option<(String, bool, Option<i64>)> = transaction
                 .prepare_cached("SELECT fingerprint, complete, position FROM mailbox WHERE tenant = ?1 AND id = ?2")?
@@ -131,11 +138,11 @@ impl Ledger {
                 .execute(params![
                     tenant.as_str(),
                     mailbox.id.as_str(),
-                    mailbox.name,
-                    mailbox.path,
+                    name,
+                    path,
                     mailbox.format,
                     mailbox.fingerprint,
-                    mailbox.owner,
+                    owner,
                 ])?;
             Ok(state)
         })
@@ -148,14 +155,8 @@ impl Ledger {
         mailbox: &MailboxId,
         items: &[ItemRecord<'_>],
     ) -> Result<ReadCounts, LedgerError> {
-        // Compressing is the larger part of the work and needs no lock.
-        let packed = items
-            .iter()
-            .map(|item| match &item.outcome {
-                ItemOutcome::Read { message, .. } => pack(message).map(Some),
-                ItemOutcome::Skipped { .. } => Ok(None),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        // Compressing and sealing is the larger part of the work and needs no lock.
+        let sealed = items.iter().map(|item| self.seal_item(tenant, mailbox, item)).collect::<Result<Vec<_>, _>>()?;
         self.write(|transaction| {
             let generation: i64 = transaction
                 .prepare_cached("SELECT generation FROM mailbox WHERE tenant = ?1 AND id = ?2")?
@@ -164,8 +165,8 @@ impl Ledger {
                 .ok_or(LedgerError::UnknownMailbox)?;
             let writer = ItemWriter { transaction, tenant, mailbox, generation };
             let mut counts = ReadCounts::default();
-            for (item, content) in items.iter().zip(&packed) {
-                writer.write(item, content.as_deref(), &mut counts)?;
+            for (item, texts) in items.iter().zip(&sealed) {
+                writer.write(item, texts, &mut counts)?;
             }
             if let Some(last) = items.last() {
                 transaction
@@ -173,6 +174,29 @@ impl Ledger {
                     .execute(params![tenant.as_str(), mailbox.as_str(), last.position.cast_signed()])?;
             }
             Ok(counts)
+        })
+    }
+
+    fn seal_item<'t>(
+        &self,
+        tenant: &TenantId,
+        mailbox: &MailboxId,
+        item: &'t ItemRecord<'_>,
+    ) -> Result<ItemTexts<'t>, LedgerError> {
+        let places = ItemPlaces::new(mailbox.as_str(), item.position.cast_signed());
+        let message = match &item.outcome {
+            ItemOutcome::Read { message, thread_entry } => {
+                Some((self.seal_message(tenant, message)?, self.seal_entry(tenant, &message.id, thread_entry)?))
+            }
+            ItemOutcome::Skipped { .. } => None,
+        };
+        let losses = (0..).zip(item.losses.iter().take(LISTED_LOSSES));
+        let losses = losses.map(|(ordinal, loss)| self.seal_text(tenant, &places.loss(ordinal), &loss.place));
+        Ok(ItemTexts {
+            message,
+            folder: self.seal_text(tenant, &places.folder(), item.folder)?,
+            place: self.seal_text(tenant, &places.place(), item.place)?,
+            losses: losses.collect::<Result<_, _>>()?,
         })
     }
 
@@ -234,6 +258,16 @@ pub(crate) fn let_go(transaction: &Transaction<'_>, tenant: &TenantId) -> Result
     Ok(gone as u64)
 }
 
+/// The texts of an item as they are written to the file.
+struct ItemTexts<'t> {
+    /// Of a message, itself and its thread entry.
+    message: Option<(Vec<u8>, Vec<u8>)>,
+    folder: Cow<'t, str>,
+    place: Cow<'t, str>,
+    /// The places of its losses.
+    losses: Vec<Cow<'t, str>>,
+}
+
 /// Writes items of one mailbox inside one transaction.
 struct ItemWriter<'a> {
     transaction: &'a Transaction<'a>,
@@ -243,9 +277,9 @@ struct ItemWriter<'a> {
 }
 
 impl ItemWriter<'_> {
-    fn write(&self, item: &ItemRecord<'_>, content: Option<&[u8]>, counts: &mut ReadCounts) -> Result<(), LedgerError> {
-        let (outcome, reason, message) = match (&item.outcome, content) {
-            (ItemOutcome::Read { message, thread_entry }, Some(content)) => {
+    fn write(&self, item: &ItemRecord<'_>, texts: &ItemTexts<'_>, counts: &mut ReadCounts) -> Result<(), LedgerError> {
+        let (outcome, reason, message) = match (&item.outcome, &texts.message) {
+            (ItemOutcome::Read { message, .. }, Some((content, thread_entry))) => {
                 if self.is_erased(&message.id)? {
                     ("skipped", Some(ERASED), None)
                 } else {
@@ -273,15 +307,15 @@ impl ItemWriter<'_> {
                 self.mailbox.as_str(),
                 self.generation,
                 position,
-                item.folder,
-                item.place,
+                texts.folder,
+                texts.place,
                 item.in_sent_folder,
                 outcome,
                 reason,
                 message.map(MessageId::as_str),
                 item.losses.len() as i64,
             ])?;
-        for (ordinal, loss) in item.losses.iter().take(LISTED_LOSSES).enumerate() {
+        for (ordinal, (loss, place)) in item.losses.iter().zip(&texts.losses).enumerate() {
             self.transaction.prepare_cached("INSERT INTO loss VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
                 params![
                     self.tenant.as_str(),
@@ -289,7 +323,7 @@ impl ItemWriter<'_> {
                     self.generation,
                     position,
                     ordinal as i64,
-                    loss.place,
+                    place,
                     loss.reason,
                 ],
             )?;

@@ -9,7 +9,7 @@ mod tests;
 
 /// One entry per schema version, in order: the statements that lead from the version before to it. A released entry is
 /// never edited; a change of the schema is a new entry.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// * `mailbox.generation` counts readings of changed content. Items of the reading before stay until the new one is
 ///   complete, so that a message never loses its only place because a reading was interrupted.
@@ -279,6 +279,54 @@ CREATE TABLE idempotency (
     PRIMARY KEY (tenant, route, key)
 ) STRICT;
 CREATE INDEX idempotency_began ON idempotency (began);
+";
+
+/// Encryption at rest.
+///
+/// * `data_key` holds the keys of each tenant, encrypted by the master key that `master` names. `id` is 16 hexadecimal digits,
+///   `number` counts up: the highest seals new texts. One of purpose `terms` blinds the terms of the vector store.
+/// * The triggers refuse a text that was sealed with a key which is no more, because its tenant was erased while it was being
+///   written. Nobody could read it, and whoever reads the table would stumble over it. The bytes before the key id are the
+///   vault's mark of a sealed text.
+const VERSION_3: &str = "
+CREATE TABLE data_key (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    purpose TEXT NOT NULL CHECK (purpose IN ('text', 'terms')),
+    master TEXT NOT NULL,
+    wrapped BLOB NOT NULL,
+    made INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER content_key BEFORE INSERT ON content WHEN substr(NEW.content, 1, 4) = x'a5726a01'
+    AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = lower(hex(substr(NEW.content, 5, 8))))
+BEGIN SELECT RAISE(ABORT, 'data key'); END;
+
+CREATE TRIGGER suggestion_key BEFORE INSERT ON suggestion WHEN substr(NEW.body, 1, 4) = x'a5726a01'
+    AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = lower(hex(substr(NEW.body, 5, 8))))
+BEGIN SELECT RAISE(ABORT, 'data key'); END;
+
+CREATE TRIGGER outcome_key BEFORE INSERT ON outcome WHEN substr(NEW.reason, 1, 4) = x'a5726a01'
+    AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = lower(hex(substr(NEW.reason, 5, 8))))
+BEGIN SELECT RAISE(ABORT, 'data key'); END;
+
+CREATE TRIGGER idempotency_key BEFORE UPDATE OF body ON idempotency WHEN substr(NEW.body, 1, 4) = x'a5726a01'
+    AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = lower(hex(substr(NEW.body, 5, 8))))
+BEGIN SELECT RAISE(ABORT, 'data key'); END;
+
+CREATE TRIGGER mailbox_key BEFORE INSERT ON mailbox WHEN substr(NEW.name, 1, 5) = char(1) || 'rj1:'
+    AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = substr(NEW.name, 6, 16))
+BEGIN SELECT RAISE(ABORT, 'data key'); END;
+
+CREATE TRIGGER item_key BEFORE INSERT ON item WHEN substr(NEW.place, 1, 5) = char(1) || 'rj1:'
+    AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = substr(NEW.place, 6, 16))
+BEGIN SELECT RAISE(ABORT, 'data key'); END;
+
+CREATE TRIGGER job_key BEFORE INSERT ON job WHEN substr(NEW.name, 1, 5) = char(1) || 'rj1:'
+    AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = substr(NEW.name, 6, 16))
+BEGIN SELECT RAISE(ABORT, 'data key'); END;
 ";
 
 /// The newest version.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rejoinder_domain::{MessageId, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+use crate::sealing::place;
 use crate::{Ledger, LedgerError, Outcome, cursor, time};
 
 /// The columns of [`Ledger::suggestion_of`], in order; those of an outcome may be `NULL`.
@@ -73,8 +74,8 @@ impl Ledger {
     /// Keeps a suggestion and notes the state of its ticket. Returns whether it is kept: one that cites a message which is not
     /// there any more (it was erased meanwhile) is not. [`LedgerError::Exists`] where there is one of this id.
     pub fn record_suggestion(&self, tenant: &TenantId, suggestion: &SuggestionRecord) -> Result<bool, LedgerError> {
-        let terms = self.pack_json(tenant, &suggestion.terms)?;
-        let body = self.pack_json(tenant, &suggestion.body)?;
+        let terms = self.pack_json(tenant, &place("suggestion.terms", &[&suggestion.id]), &suggestion.terms)?;
+        let body = self.pack_json(tenant, &place("suggestion.body", &[&suggestion.id]), &suggestion.body)?;
         self.write(|transaction| {
             for message in &suggestion.cited {
                 let is_there: bool = transaction
@@ -194,12 +195,12 @@ impl Ledger {
             provider: row.get(6)?,
             model: row.get(7)?,
             source: row.get(8)?,
-            terms: self.unpack_json(tenant, &row.get::<_, Vec<u8>>(9)?)?,
+            terms: self.unpack_json(tenant, &place("suggestion.terms", &[&id]), row.get(9)?)?,
             cited,
-            body: self.unpack_json(tenant, &row.get::<_, Vec<u8>>(10)?)?,
-            id,
+            body: self.unpack_json(tenant, &place("suggestion.body", &[&id]), row.get(10)?)?,
+            id: id.clone(),
         };
-        Ok(KnownSuggestion { suggestion, stale: row.get(11)?, outcome: self.outcome_of(tenant, row, 12)? })
+        Ok(KnownSuggestion { suggestion, stale: row.get(11)?, outcome: self.outcome_of(tenant, &id, row, 12)? })
     }
 }
 

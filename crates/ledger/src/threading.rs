@@ -1,7 +1,7 @@
 //! The second phase: directions, conversations and reply pairs of all messages of a tenant.
 
 use rejoinder_domain::{Direction, MailboxId, MessageId, TenantId, ThreadId};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Row, params};
 
 use crate::content::direction_name;
 use crate::{Ledger, LedgerError};
@@ -59,14 +59,12 @@ impl Ledger {
              FROM message WHERE tenant = ?1 AND id > ?2 AND gone = 0 ORDER BY id LIMIT ?3",
         )?;
         let after = after.map(MessageId::as_str).unwrap_or_default();
-        let rows = statement.query_map(params![tenant.as_str(), after, limit], |row| {
-            Ok(MessageFacts {
-                id: MessageId::from_stored(row.get::<_, String>(0)?),
-                thread_entry: row.get(1)?,
-                mailboxes: mailbox_list(&row.get::<_, String>(2)?),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query(params![tenant.as_str(), after, limit])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(self.facts(tenant, row)?);
+        }
+        Ok(all)
     }
 
     /// The facts of one message that some mailbox holds.
@@ -78,14 +76,15 @@ impl Ledger {
                  WHERE item.tenant = ?1 AND item.message = id)
              FROM message WHERE tenant = ?1 AND id = ?2 AND gone = 0",
         )?;
-        let facts = statement.query_row(params![tenant.as_str(), id.as_str()], |row| {
-            Ok(MessageFacts {
-                id: MessageId::from_stored(row.get::<_, String>(0)?),
-                thread_entry: row.get(1)?,
-                mailboxes: mailbox_list(&row.get::<_, String>(2)?),
-            })
-        });
-        Ok(facts.optional()?)
+        let mut rows = statement.query(params![tenant.as_str(), id.as_str()])?;
+        rows.next()?.map(|row| self.facts(tenant, row)).transpose()
+    }
+
+    /// From id, thread entry and mailboxes.
+    fn facts(&self, tenant: &TenantId, row: &Row<'_>) -> Result<MessageFacts, LedgerError> {
+        let id = MessageId::from_stored(row.get::<_, String>(0)?);
+        let thread_entry = self.open_entry(tenant, &id, row.get(1)?)?;
+        Ok(MessageFacts { id, thread_entry, mailboxes: mailbox_list(&row.get::<_, String>(2)?) })
     }
 
     /// Writes the conversations and replaces the set of reply pairs, in one transaction.
