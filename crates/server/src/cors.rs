@@ -100,14 +100,78 @@ fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CorsConfig, is_origin};
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::{HeaderMap, Request, StatusCode};
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::post;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::{CorsConfig, allow, is_origin};
+
+    const OURS: &str = "https://crm.example.com";
+
+    /// A route that nobody is let in to, behind the middleware.
+    async fn ask(method: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap) {
+        let config = CorsConfig { origins: vec![OURS.to_owned()], max_age_seconds: 600 };
+        let app = Router::new()
+            .route("/", post(async || StatusCode::UNAUTHORIZED))
+            .layer(from_fn_with_state(Arc::new(config), allow));
+        let mut request = Request::builder().method(method).uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = TowerToHyperService::new(app).call(request).await.unwrap();
+        (response.status(), response.headers().clone())
+    }
+
+    #[tokio::test]
+    async fn a_preflight_is_answered_without_a_credential() {
+        let asked = [("origin", OURS), ("access-control-request-method", "POST")];
+        let (status, headers) = ask("OPTIONS", &asked).await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+        assert_eq!(headers["access-control-allow-origin"], OURS);
+        assert_eq!(headers["access-control-max-age"], "600");
+        assert!(headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+        assert!(!headers.contains_key("access-control-allow-credentials"));
+    }
+
+    #[tokio::test]
+    async fn an_error_can_be_read_by_an_allowed_page_and_by_no_other() {
+        let (status, headers) = ask("POST", &[("origin", OURS)]).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert_eq!(headers["access-control-allow-origin"], OURS);
+        assert!(headers["access-control-expose-headers"].to_str().unwrap().contains("x-request-id"));
+        for other in ["https://evil.example", "https://crm.example.com.evil.example", "http://crm.example.com", "null"]
+        {
+            let (_, headers) = ask("POST", &[("origin", other)]).await;
+            assert!(!headers.contains_key("access-control-allow-origin"), "{other}");
+            assert_eq!(headers["vary"], "origin");
+            let asked = [("origin", other), ("access-control-request-method", "POST")];
+            let (status, headers) = ask("OPTIONS", &asked).await;
+            assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+            assert!(!headers.contains_key("access-control-allow-origin"), "{other}");
+        }
+    }
 
     #[test]
     fn an_origin_is_what_a_browser_sends() {
         for good in ["https://crm.example.com", "http://localhost:3000", "https://[::1]:8443"] {
             assert!(is_origin(good), "{good}");
         }
-        for bad in ["*", "https://*.example.com", "https://crm.example.com/", "crm.example.com", "https://", "null", "https://A.de"] {
+        for bad in [
+            "*",
+            "https://*.example.com",
+            "https://crm.example.com/",
+            "crm.example.com",
+            "https://",
+            "null",
+            "https://A.de",
+        ] {
             assert!(!is_origin(bad), "{bad}");
         }
     }
