@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{AuthError, IssuerConfig, Role, Roles};
 
-/// Characters of a subject at most (OpenID Connect Core 1.0, section 2).
+/// Characters of a subject at most (`OpenID` Connect Core 1.0, section 2).
 const LONGEST_SUBJECT: usize = 255;
 
 /// The claims set (RFC 7519, section 4).
@@ -112,7 +112,7 @@ mod tests {
     use super::{Claims, check_audience, check_time, find, roles, subject, tenant};
     use crate::{AuthError, IssuerConfig, Role, Roles};
 
-    fn claims(value: serde_json::Value) -> Claims {
+    fn claims(value: &serde_json::Value) -> Claims {
         value.as_object().unwrap().clone()
     }
 
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_claim_is_found_by_name_by_path_and_by_names_with_dots() {
-        let set = claims(json!({
+        let set = claims(&json!({
             "tenant": 1, "ext": {"tenant": 2, "a.b": {"c": 3}}, "https://x.example/y": 4, "https://x.example": {"z": 5},
             "ext.literal": 6, "text": "no object"
         }));
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn the_tenant_is_one_or_none() {
         let of = |value: serde_json::Value, config: &IssuerConfig| {
-            tenant(&claims(json!({ "tenant": value })), config).map(|tenant| tenant.to_string())
+            tenant(&claims(&json!({ "tenant": value })), config).map(|tenant| tenant.to_string())
         };
         let plain = config(|_| ());
         assert_eq!(of(json!("acme"), &plain), Ok("acme".into()));
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn roles_come_as_arrays_or_text_and_foreign_ones_give_nothing() {
-        let of = |value: serde_json::Value, config: &IssuerConfig| roles(&claims(json!({ "roles": value })), config);
+        let of = |value: serde_json::Value, config: &IssuerConfig| roles(&claims(&json!({ "roles": value })), config);
         let plain = config(|_| ());
         let both: Roles = [Role::Reader, Role::Ingest].into_iter().collect();
         assert_eq!(of(json!(["reader", "openid", 3, "ingest"]), &plain), Ok(both));
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn time_is_checked_to_the_second_of_the_skew() {
         let at = |seconds: i64| jiff::Timestamp::from_second(seconds).unwrap();
-        let check = |set: serde_json::Value, now: i64| check_time(&claims(set), 60, at(now));
+        let check = |set: serde_json::Value, now: i64| check_time(&claims(&set), 60, at(now));
         let exp = json!({"exp": 1000});
         assert_eq!(check(exp.clone(), 1059), Ok(()));
         assert_eq!(check(exp, 1060), Err(AuthError::Expired));
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn audience_and_subject_are_required() {
         let config = config(|c| c.audience.push("https://api.example".into()));
-        let check = |set: serde_json::Value| check_audience(&claims(set), &config);
+        let check = |set: serde_json::Value| check_audience(&claims(&set), &config);
         assert_eq!(check(json!({"aud": "rejoinder"})), Ok(()));
         assert_eq!(check(json!({"aud": ["other", "https://api.example"]})), Ok(()));
         for bad in [
@@ -228,9 +228,9 @@ mod tests {
         ] {
             assert_eq!(check(bad.clone()), Err(AuthError::Invalid("audience")), "{bad}");
         }
-        assert_eq!(subject(&claims(json!({"sub": "u1"}))), Ok("u1"));
+        assert_eq!(subject(&claims(&json!({"sub": "u1"}))), Ok("u1"));
         for bad in [json!({}), json!({"sub": ""}), json!({"sub": 5}), json!({"sub": "x".repeat(256)})] {
-            assert!(subject(&claims(bad)).is_err());
+            assert!(subject(&claims(&bad)).is_err());
         }
     }
 }

@@ -237,6 +237,8 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 mod tests {
     use super::{AuthConfig, IssuerConfig};
 
+    type Change = fn(&mut IssuerConfig);
+
     fn issuer() -> IssuerConfig {
         IssuerConfig::new("https://id.example/", "rejoinder", "https://id.example/.well-known/jwks.json")
     }
@@ -244,7 +246,6 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_a_sentence() {
         assert!(issuer().validate().is_ok());
-        type Change = fn(&mut IssuerConfig);
         let changes: [(Change, &str); 12] = [
             (|c| c.issuer.clear(), "issuer must not"),
             (|c| c.audience.clear(), "audience"),

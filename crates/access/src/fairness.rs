@@ -307,7 +307,7 @@ impl State {
         let abreast = self.places_of(tenant).min(self.options.places.get()).max(1);
         let rounds = (queued / abreast + 1) as u32;
         let wait = self.mean.saturating_mul(rounds);
-        Busy { retry_after: wait.clamp(Duration::from_secs(1), Duration::from_secs(60)) }
+        Busy { retry_after: wait.clamp(Duration::from_secs(1), Duration::from_mins(1)) }
     }
 
     fn learn(&mut self, took: Duration) {

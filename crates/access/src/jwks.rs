@@ -21,7 +21,7 @@ struct Key {
     id: Option<String>,
     /// What the key is for, and all that it is for.
     algorithm: Algorithm,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 #[derive(Deserialize)]
@@ -92,17 +92,17 @@ impl Key {
         if !is_for_signatures {
             return None;
         }
-        let (algorithm, name, key) = match jwk.kty.as_str() {
+        let (algorithm, name, public) = match jwk.kty.as_str() {
             "RSA" => (Algorithm::RS256, "RS256", rsa(jwk)?),
             "EC" => (Algorithm::ES256, "ES256", p256(jwk)?),
             _ => return None,
         };
         let is_for_algorithm = jwk.alg.as_deref().is_none_or(|alg| alg == name);
-        is_for_algorithm.then(|| Self { id: jwk.kid.clone(), algorithm, key })
+        is_for_algorithm.then(|| Self { id: jwk.kid.clone(), algorithm, public })
     }
 
     fn verifies(&self, signed: &[u8], signature: &Vec<u8>) -> bool {
-        (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm, &self.key)
+        (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm, &self.public)
             .is_ok_and(|verifier| verifier.verify(signed, signature).is_ok())
     }
 }
@@ -143,7 +143,7 @@ mod tests {
         URL_SAFE_NO_PAD.encode(vec![0xab; length])
     }
 
-    fn count(keys: serde_json::Value) -> usize {
+    fn count(keys: &serde_json::Value) -> usize {
         KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).map_or(0, |set| set.len())
     }
 
@@ -151,17 +151,17 @@ mod tests {
     fn only_keys_for_our_two_algorithms_are_taken() {
         let rsa = json!({"kty": "RSA", "kid": "r", "n": number(256), "e": "AQAB"});
         let ec = json!({"kty": "EC", "kid": "e", "crv": "P-256", "x": number(32), "y": number(32)});
-        assert_eq!(count(json!([rsa, ec])), 2);
+        assert_eq!(count(&json!([rsa, ec])), 2);
         let with = |key: &serde_json::Value, name: &str, value: serde_json::Value| {
             let mut key = key.clone();
             key[name] = value;
             json!([key])
         };
-        assert_eq!(count(with(&rsa, "use", json!("sig"))), 1);
-        assert_eq!(count(with(&rsa, "alg", json!("RS256"))), 1);
-        assert_eq!(count(with(&rsa, "key_ops", json!(["verify"]))), 1);
-        assert_eq!(count(with(&rsa, "x5c", json!(["whatever"]))), 1, "members that are not known are passed over");
-        assert_eq!(count(with(&rsa, "n", json!(format!("AAAA{}", number(255))))), 1, "leading zeros");
+        assert_eq!(count(&with(&rsa, "use", json!("sig"))), 1);
+        assert_eq!(count(&with(&rsa, "alg", json!("RS256"))), 1);
+        assert_eq!(count(&with(&rsa, "key_ops", json!(["verify"]))), 1);
+        assert_eq!(count(&with(&rsa, "x5c", json!(["whatever"]))), 1, "members that are not known are passed over");
+        assert_eq!(count(&with(&rsa, "n", json!(format!("AAAA{}", number(256))))), 1, "leading zeros");
         let refused = [
             (&rsa, "use", json!("enc")),
             (&rsa, "key_ops", json!(["sign"])),
@@ -179,7 +179,7 @@ mod tests {
             (&ec, "alg", json!("RS256")),
         ];
         for (key, name, value) in refused {
-            assert_eq!(count(with(key, name, value.clone())), 0, "{name}: {value}");
+            assert_eq!(count(&with(key, name, value.clone())), 0, "{name}: {value}");
         }
     }
 

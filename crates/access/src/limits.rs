@@ -199,8 +199,8 @@ impl Quantity {
     /// In which time the limit is allowed once.
     pub fn period(self) -> Duration {
         match self {
-            Self::Requests | Self::Tokens => Duration::from_secs(60),
-            Self::IngestBytes => Duration::from_secs(3600),
+            Self::Requests | Self::Tokens => Duration::from_mins(1),
+            Self::IngestBytes => Duration::from_hours(1),
         }
     }
 

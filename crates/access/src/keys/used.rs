@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use crate::KeyError;
 
 /// The least time between two writings.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 type Notes = HashMap<String, Timestamp>;
 
