@@ -32,8 +32,9 @@ pub const API_FORMAT: &str = "api";
 /// The format of the mailbox of learned pairs.
 pub const LEARNED_FORMAT: &str = "learned";
 
-/// Messages of which the digests are kept over all tenants, some 2 KB each; the tenants that were idle for longest go first.
-const MAX_KNOWN_MESSAGES: usize = 400_000;
+/// Messages of which the digests are kept over all tenants, some 2 KB each; the tenants that were idle for longest go first,
+/// the one that is being written to stays whatever its size.
+const MAX_KNOWN_MESSAGES: usize = 200_000;
 
 /// Longest name of a mailbox, in bytes.
 const MAX_NAME: usize = 200;

@@ -29,7 +29,7 @@
 //!
 //! Modules in reading order: `pipeline` (the entrance), `job` (one ingest), `read`, `threading`, `index` (its three phases),
 //! [`chunk`] and `record` (what is made of a message), `entry` (what threading needs of one), [`intake`] and `placing` (one
-//! message at a time), [`config`], [`progress`], [`report`], `error`.
+//! message at a time), [`jobs`], [`runner`] and [`watching`] (orders that outlive the process), [`config`], [`progress`], [`report`], `error`.
 
 pub mod chunk;
 pub mod config;
@@ -38,17 +38,23 @@ mod error;
 mod index;
 pub mod intake;
 mod job;
+pub mod jobs;
 mod pipeline;
 mod placing;
 pub mod progress;
 mod read;
 mod record;
 pub mod report;
+pub mod runner;
 mod threading;
+pub mod watching;
 
 pub use config::IngestConfig;
 pub use error::IngestError;
 pub use intake::{Delivery, Indexed, IndexedStatus, Intake, Learned, Lesson, NewMessage};
+pub use jobs::{JobOrder, JobProgress, fresh_job_id, path_below, safe_file_name};
 pub use pipeline::Pipeline;
-pub use progress::{Observer, Phase, Progress};
+pub use progress::{Cancel, Observer, Phase, Progress};
 pub use report::IngestReport;
+pub use runner::{JobRunner, RunnerConfig};
+pub use watching::{Watch, WatchConfig};

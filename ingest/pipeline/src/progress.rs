@@ -1,7 +1,10 @@
 //! What an ingest tells while it runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use rejoinder_ledger::ReadCounts;
 
 /// What an ingest is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,14 @@ pub struct Progress {
     pub mailboxes_total: u64,
     /// Items read in this run.
     pub items: u64,
+    /// Of the mailboxes looked at so far, whichever run read them: first copies of messages.
+    pub stored: u64,
+    /// Further copies.
+    pub duplicate: u64,
+    /// Items, and files or mailboxes as a whole, that could not be read.
+    pub skipped: u64,
+    /// Read with losses.
+    pub salvaged: u64,
     /// Bytes of the mailboxes read so far, unchanged mailboxes included.
     pub bytes_done: u64,
     /// Bytes of the mailboxes that were opened so far.
@@ -93,6 +104,31 @@ pub trait Observer: Send + Sync {
     }
 }
 
+/// A token that stops an ingest: give it to [`crate::Pipeline::ingest`] as its observer, or ask it in one. Clones are the same
+/// token. The ingest ends within one batch of items or one window of records, and its report says so; the next one goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for Cancel {
+    fn progress(&self, _progress: &Progress) {}
+
+    fn cancelled(&self) -> bool {
+        self.is_cancelled()
+    }
+}
+
 /// Watches nothing.
 impl Observer for () {
     fn progress(&self, _progress: &Progress) {}
@@ -108,6 +144,10 @@ pub(crate) struct Gauge {
     pub(crate) mailboxes_done: AtomicU64,
     pub(crate) mailboxes_total: AtomicU64,
     pub(crate) items: AtomicU64,
+    pub(crate) stored: AtomicU64,
+    pub(crate) duplicate: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) salvaged: AtomicU64,
     pub(crate) bytes_done: AtomicU64,
     pub(crate) bytes_total: AtomicU64,
     pub(crate) units_done: AtomicU64,
@@ -125,12 +165,24 @@ impl Gauge {
             mailboxes_done: AtomicU64::new(0),
             mailboxes_total: AtomicU64::new(0),
             items: AtomicU64::new(0),
+            stored: AtomicU64::new(0),
+            duplicate: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            salvaged: AtomicU64::new(0),
             bytes_done: AtomicU64::new(0),
             bytes_total: AtomicU64::new(0),
             units_done: AtomicU64::new(0),
             units_total: AtomicU64::new(0),
             embedding_us: AtomicU64::new(0),
         }
+    }
+
+    /// Takes what was read into account.
+    pub(crate) fn count(&self, counts: &ReadCounts) {
+        add(&self.stored, counts.stored);
+        add(&self.duplicate, counts.duplicate);
+        add(&self.skipped, counts.skipped);
+        add(&self.salvaged, counts.salvaged);
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
@@ -163,6 +215,10 @@ impl Gauge {
             mailboxes_done: value(&self.mailboxes_done),
             mailboxes_total: value(&self.mailboxes_total),
             items: value(&self.items),
+            stored: value(&self.stored),
+            duplicate: value(&self.duplicate),
+            skipped: value(&self.skipped),
+            salvaged: value(&self.salvaged),
             bytes_done: value(&self.bytes_done),
             bytes_total: value(&self.bytes_total),
             units_done: value(&self.units_done),

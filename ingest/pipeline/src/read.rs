@@ -33,6 +33,7 @@ impl Job {
             add(&self.gauge.mailboxes_done, 1);
         }
         reading.mailboxes.sort_unstable();
+        add(&self.gauge.skipped, reading.refused.len() as u64);
         Ok(reading)
     }
 
@@ -67,6 +68,9 @@ impl Job {
         let state = self.ledger.begin_read(&self.tenant, &mailbox)?;
         if let Some(on_mailbox) = &self.on_mailbox {
             on_mailbox(&mailbox.id)?;
+        }
+        if state != ReadState::Start {
+            self.gauge.count(&self.ledger.read_counts(&self.tenant, &mailbox.id)?);
         }
         match state {
             ReadState::Complete => {
@@ -106,7 +110,7 @@ impl Job {
 
     fn write_batch(&self, mailbox: &MailboxRecord, batch: &[SourceItem]) -> Result<u64, IngestError> {
         let records = batch.iter().map(item_record).collect::<Result<Vec<_>, _>>()?;
-        self.ledger.record_items(&self.tenant, &mailbox.id, &records)?;
+        self.gauge.count(&self.ledger.record_items(&self.tenant, &mailbox.id, &records)?);
         add(&self.gauge.items, batch.len() as u64);
         Ok(batch.len() as u64)
     }

@@ -35,11 +35,16 @@ pub(crate) fn write(folder: &Path, plan: Plan) -> Vec<PathBuf> {
             inbox.push_str(&follow_up(n, topic));
         }
     }
-    let paths: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).collect();
+    let paths = paths(folder);
     for (path, text) in paths.iter().zip([archive, inbox, sent]) {
         std::fs::write(path, text).unwrap();
     }
     paths
+}
+
+/// Where the mailboxes of a folder are.
+pub(crate) fn paths(folder: &Path) -> Vec<PathBuf> {
+    NAMES.iter().map(|name| folder.join(name)).collect()
 }
 
 fn question(n: usize, topic: &str) -> String {
@@ -76,10 +81,10 @@ fn item(id: &str, header: &str, subject: &str, text: &str, minute: usize) -> Str
     let (from, to) = ("Anna Weber <anna@firm.example>".to_owned(), format!("Customer {n} <customer{n}@else.example>"));
     let (from, to) = if ours { (from, to) } else { (to, from) };
     let domain = if ours { "firm.example" } else { "else.example" };
-    let (hour, minute) = (8 + minute / 60, minute % 60);
+    let (day, hour, minute) = (5 + (8 + minute / 60) / 24, (8 + minute / 60) % 24, minute % 60);
     format!(
         "From sender@mail.example Mon Jan  5 08:00:00 2026\nFrom: {from}\nTo: {to}\nSubject: {subject}\n\
-         Message-ID: <{id}@{domain}>\nDate: Mon, 05 Jan 2026 {hour:02}:{minute:02}:00 +0000\n{header}\
+         Message-ID: <{id}@{domain}>\nDate: {day} Jan 2026 {hour:02}:{minute:02}:00 +0000\n{header}\
          MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n{text}\n\n"
     )
 }

@@ -4,7 +4,10 @@
 
 mod corpus;
 mod fakes;
+mod jobs;
 mod kill;
+mod killed;
 mod mailboxes;
 mod runs;
+mod single;
 mod state;

@@ -54,10 +54,8 @@ impl Site {
     }
 
     pub(crate) fn ingest_watched(&self, paths: &[PathBuf], observer: &dyn Observer) -> IngestReport {
-        // One thread: the pipeline must not depend on a runtime with several.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ownership = Ownership::default();
-        let report = runtime.block_on(self.pipeline.ingest(&tenant(), paths, &ownership, observer)).unwrap();
+        let report = runtime().block_on(self.pipeline.ingest(&tenant(), paths, &ownership, observer)).unwrap();
         assert_eq!(
             report.seen,
             report.indexed + report.duplicate + report.skipped + report.pending,
@@ -106,6 +104,19 @@ pub(crate) struct State {
     stale: usize,
     pub(crate) passages: Vec<Record>,
     pub(crate) reply_pairs: Vec<Record>,
+}
+
+impl State {
+    /// The messages of each conversation, whatever the conversations are called and wherever the messages lie.
+    pub(crate) fn threads(&self) -> Vec<(MessageId, Option<ThreadId>, Option<MessageId>)> {
+        let ids = self.messages.iter().map(|message| message.id.clone());
+        ids.zip(&self.places).map(|(id, (thread, parent, _))| (id, thread.clone(), parent.clone())).collect()
+    }
+}
+
+/// One thread: the pipeline must not depend on a runtime with several.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// A report without what differs between a clean run and one that continues another.
