@@ -11,7 +11,7 @@ use rejoinder_domain::{Direction, MailboxId, MessageId, TenantId, ThreadId};
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::content::direction_name;
-use crate::{Ledger, LedgerError, PendingPair, StoredUnit, Unit};
+use crate::{Ledger, LedgerError, PendingPair, ReadCounts, StoredUnit, Unit};
 
 /// Held for one step of writing for a tenant. The operating system lets go of it when the process dies.
 #[derive(Debug)]
@@ -95,7 +95,12 @@ impl Ledger {
     fn writing_file(&self, tenant: &TenantId, kind: &str) -> Result<File, LedgerError> {
         let mut name = self.path().file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{tenant}.{kind}"));
-        Ok(File::options().create(true).truncate(false).read(true).write(true).open(self.path().with_file_name(name))?)
+        Ok(File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(self.path().with_file_name(name))?)
     }
 
     /// What is known of a message, and whether this mailbox holds it.
@@ -115,12 +120,7 @@ impl Ledger {
                     EXISTS (SELECT 1 FROM message WHERE tenant = ?1 AND id = ?3 AND stamp IS NOT NULL)",
             )?
             .query_row(params![tenant.as_str(), mailbox.as_str(), message.as_str()], |row| {
-                Ok(Standing {
-                    erased: row.get(0)?,
-                    known: row.get(1)?,
-                    in_mailbox: row.get(2)?,
-                    threaded: row.get(3)?,
-                })
+                Ok(Standing { erased: row.get(0)?, known: row.get(1)?, in_mailbox: row.get(2)?, threaded: row.get(3)? })
             })?;
         Ok(standing)
     }
@@ -294,6 +294,23 @@ impl Ledger {
                         + (SELECT count(*) FROM pair WHERE tenant = ?1 AND reply = ?3)",
             )?
             .query_row(params![tenant.as_str(), version, message.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(counts)
+    }
+
+    /// What the current reading of a mailbox has come to so far.
+    pub fn read_counts(&self, tenant: &TenantId, mailbox: &MailboxId) -> Result<ReadCounts, LedgerError> {
+        let connection = self.reader()?;
+        let counts = connection
+            .prepare_cached(
+                "SELECT ifnull(sum(outcome = 'stored'), 0), ifnull(sum(outcome = 'duplicate'), 0),
+                    ifnull(sum(outcome = 'skipped'), 0), ifnull(sum(outcome <> 'skipped' AND losses > 0), 0)
+                 FROM item WHERE tenant = ?1 AND mailbox = ?2
+                    AND generation = (SELECT generation FROM mailbox WHERE tenant = ?1 AND id = ?2)",
+            )?
+            .query_row(params![tenant.as_str(), mailbox.as_str()], |row| {
+                let count = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned);
+                Ok(ReadCounts { stored: count(0)?, duplicate: count(1)?, skipped: count(2)?, salvaged: count(3)? })
+            })?;
         Ok(counts)
     }
 }
