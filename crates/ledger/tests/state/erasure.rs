@@ -188,6 +188,7 @@ fn an_erased_tenant_is_in_no_table() {
                     ("source", _) => "'upload'".to_owned(),
                     ("kind", _) => "'accepted'".to_owned(),
                     ("edit_class", _) => "'none'".to_owned(),
+                    ("purpose", _) => "'text'".to_owned(),
                     (_, "TEXT") => "'x'".to_owned(),
                     (_, "BLOB") => "x'00'".to_owned(),
                     _ => "1".to_owned(),
