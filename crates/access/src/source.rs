@@ -4,8 +4,8 @@
 //!   after it, requests wait for that, so that a key that the provider withdrew is never used for longer.
 //! * A token with an unknown key id has the keys fetched, which is how a rotation is noticed at once. At most one such fetch is
 //!   made in `min_refresh_seconds`, however many ids are made up.
-//! * While the provider cannot be reached, the keys that were fetched last are used, without anybody waiting, until they are
-//!   `max_stale_seconds` old.
+//! * While the provider cannot be reached, the keys that were fetched last are used until they are `max_stale_seconds` old. Who
+//!   comes within a minute of a failed fetch does not wait for the next.
 //! * One fetch at a time. It is a task of its own, so that a caller who hangs up does not take it along.
 
 use std::io::Read;
@@ -21,6 +21,10 @@ use crate::{AuthError, Clock, ConfigError, IssuerConfig};
 
 /// After a failure, the next try may come this early, so that a server that starts before its provider is not blind for long.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How long a failure says that the provider is down. Later, requests wait for a new try: after an idle night, the keys of
+/// the evening must not be used because one fetch failed then.
+const DOWN_FOR: Duration = Duration::from_mins(1);
 
 /// The keys of one issuer.
 pub(crate) struct KeySource {
@@ -40,8 +44,8 @@ enum Place {
 struct State {
     fetched: Option<Fetched>,
     tried_at: Option<Instant>,
-    /// Whether the last try failed.
-    failing: bool,
+    /// When the last try failed, if it did.
+    failed_at: Option<Instant>,
     /// The other end is dropped when the fetch is over.
     under_way: Option<watch::Receiver<()>>,
 }
@@ -129,7 +133,7 @@ impl KeySource {
             issuer: self.issuer.clone(),
             keys: usable.map_or(0, |fetched| fetched.set.len()),
             age,
-            failing: state.failing,
+            failing: state.failed_at.is_some(),
         }
     }
 
@@ -137,7 +141,8 @@ impl KeySource {
         let now = self.clock.monotonic();
         let mut state = self.lock();
         let under_way = state.under_way.clone().filter(|fetch| fetch.has_changed().is_ok());
-        let pause = if state.failing { RETRY.min(self.timing.min_refresh) } else { self.timing.min_refresh };
+        let pause =
+            if state.failed_at.is_some() { RETRY.min(self.timing.min_refresh) } else { self.timing.min_refresh };
         let may_fetch = under_way.is_none()
             && state.tried_at.is_none_or(|tried_at| now.saturating_duration_since(tried_at) >= pause);
         let usable = state.fetched.as_ref().and_then(|fetched| {
@@ -147,8 +152,8 @@ impl KeySource {
         if let Some((set, age)) = &usable
             && wanted(set)
         {
-            let must_wait = *age >= self.timing.max_age && !state.failing;
-            if must_wait {
+            let is_down = state.failed_at.is_some_and(|failed_at| now.saturating_duration_since(failed_at) < DOWN_FOR);
+            if *age >= self.timing.max_age && !is_down {
                 return Step::Wait(under_way.unwrap_or_else(|| self.begin(&mut state, now)));
             }
             if may_fetch && *age >= self.timing.max_age.mul_f32(0.75) {
@@ -162,7 +167,7 @@ impl KeySource {
         if may_fetch {
             return Step::Wait(self.begin(&mut state, now));
         }
-        if usable.is_none() || state.failing {
+        if usable.is_none() || state.failed_at.is_some() {
             return Step::Refuse(AuthError::Unavailable("keys of the issuer"));
         }
         Step::Refuse(AuthError::Invalid("no such signing key"))
@@ -188,12 +193,12 @@ impl KeySource {
             Ok(set) => {
                 tracing::debug!(issuer = %self.issuer, keys = set.len(), "the keys of an issuer were fetched");
                 state.fetched = Some(Fetched { set: Arc::new(set), at });
-                state.failing = false;
+                state.failed_at = None;
             }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(issuer = %self.issuer, error, "the keys of an issuer could not be fetched");
-                state.failing = true;
+                state.failed_at = Some(at);
             }
         }
     }

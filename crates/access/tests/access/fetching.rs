@@ -155,6 +155,25 @@ async fn an_outage_is_bridged_for_a_bounded_time() {
     assert!(!world.authenticator.health()[0].failing);
 }
 
+/// A fetch beside the requests fails, then nobody comes for a while, and meanwhile the provider is up again without the key.
+#[tokio::test]
+async fn an_old_failure_is_no_reason_to_use_old_keys() {
+    let provider = Provider::start(old_keys()).await;
+    let world = World::new(vec![config(&provider)]);
+    assert!(world.ask(&old_token()).await.is_ok());
+    provider.answer(Answer::Status(503));
+    world.clock.advance(80.0);
+    assert!(world.ask(&old_token()).await.is_ok(), "not too old yet, and fetched again beside the request");
+    while !world.authenticator.health()[0].failing {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(provider.asked(), 2);
+    provider.answer(Answer::Keys(key_set(&[("new", SigningKey::rsa(1))])));
+    world.clock.advance(200.0);
+    assert_eq!(world.ask(&old_token()).await, Err(UNKNOWN));
+    assert_eq!(provider.asked(), 3);
+}
+
 #[tokio::test]
 async fn a_provider_that_comes_up_after_us_is_found() {
     let provider = Provider::start(Answer::Status(502)).await;
