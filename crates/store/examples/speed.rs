@@ -1,13 +1,15 @@
-//! How fast the store writes and searches: `cargo run -p rejoinder-store --example speed -- 20000 100000`.
+//! How fast the store writes and searches: `cargo run -p rejoinder-store --example speed -- 20000 100000`. The embedded store,
+//! or the Qdrant server that the environment variable `QDRANT_URL` names, whose records are removed at the end.
 //!
 //! Random vectors of 384 dimensions and texts of a Zipf-like vocabulary, so that posting lists are as uneven as in mail.
 
+use std::path::Path;
 use std::time::Instant;
 
 use rejoinder_domain::{
-    Direction, Filter, MessageId, Pool, Record, RecordId, SearchQuery, Span, TenantId, VectorStore,
+    Direction, EraseScope, Filter, MessageId, Pool, Record, RecordId, SearchQuery, Span, TenantId, VectorStore,
 };
-use rejoinder_store::{EmbeddingSpace, LanceStore, StoreConfig};
+use rejoinder_store::EmbeddingSpace;
 
 const DIMS: usize = 384;
 const BATCH: usize = 256;
@@ -40,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sizes: Vec<usize> = std::env::args().skip(1).map(|size| size.parse()).collect::<Result<_, _>>()?;
     let folder = tempfile::tempdir()?;
     let space = EmbeddingSpace { id: "random".to_owned(), dims: DIMS };
-    let store = LanceStore::open(StoreConfig::new(folder.path(), Some(space))).await?;
+    let store = open(folder.path(), space).await?;
     let tenant = TenantId::new("speed")?;
     let mut random = Random(88_172_645_463_325_252);
     let mut rows = 0;
@@ -56,20 +58,39 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let seconds = start.elapsed().as_secs_f64() - making;
         println!("{rows} rows: {:.0} records/s written", (rows - before) as f64 / seconds);
-        search_all(&store, &tenant, &mut random, "before optimize").await?;
+        search_all(&*store, &tenant, &mut random, "before optimize").await?;
         let start = Instant::now();
         store.optimize(&tenant).await?;
         println!("  optimize {:.2} s", start.elapsed().as_secs_f64());
         let start = Instant::now();
         store.optimize(&tenant).await?;
         println!("  optimize with nothing to do {:.3} s", start.elapsed().as_secs_f64());
-        search_all(&store, &tenant, &mut random, "after optimize").await?;
+        search_all(&*store, &tenant, &mut random, "after optimize").await?;
     }
+    let start = Instant::now();
+    let erased = store.erase(&tenant, &EraseScope::Tenant).await?;
+    println!("{erased} records erased in {:.2} s", start.elapsed().as_secs_f64());
     Ok(())
 }
 
+/// The store to measure; `folder` is for one that is embedded.
+#[allow(unused_variables, reason = "without LanceDB there is nothing for the folder")]
+async fn open(folder: &Path, space: EmbeddingSpace) -> Result<Box<dyn VectorStore>, Box<dyn std::error::Error>> {
+    #[cfg(feature = "qdrant")]
+    if let Ok(url) = std::env::var("QDRANT_URL") {
+        let config = rejoinder_store::QdrantConfig { url, prefix: "speed".to_owned(), ..Default::default() };
+        return Ok(Box::new(rejoinder_store::QdrantStore::open(config, Some(space), None).await?));
+    }
+    #[cfg(feature = "lancedb")]
+    return Ok(Box::new(
+        rejoinder_store::LanceStore::open(rejoinder_store::StoreConfig::new(folder, Some(space))).await?,
+    ));
+    #[cfg(not(feature = "lancedb"))]
+    Err("this build has no embedded store: set QDRANT_URL".into())
+}
+
 async fn search_all(
-    store: &LanceStore,
+    store: &dyn VectorStore,
     tenant: &TenantId,
     random: &mut Random,
     when: &str,

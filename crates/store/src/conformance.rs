@@ -5,6 +5,7 @@
 
 mod erasing;
 mod filters;
+pub mod ranking;
 mod records;
 mod samples;
 mod searching;
@@ -30,7 +31,7 @@ type Outcome = Result<(), SeamError>;
 type Check = for<'a> fn(&'a dyn Harness) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// Every check with its name.
-const CHECKS: [(&str, Check); 24] = [
+const CHECKS: [(&str, Check); 25] = [
     ("an empty store answers", |h| Box::pin(records::empty_store(h))),
     ("records come back as they were", |h| Box::pin(records::round_trip(h))),
     ("an upsert replaces", |h| Box::pin(records::upsert_replaces(h))),
@@ -44,6 +45,7 @@ const CHECKS: [(&str, Check); 24] = [
     ("ties go by id", |h| Box::pin(searching::ties(h))),
     ("limits are kept", |h| Box::pin(searching::limits(h))),
     ("vectors and words are fused by weight", |h| Box::pin(searching::fusion(h))),
+    ("the ranking is the documented one", |h| Box::pin(ranking::documented(h))),
     ("records without vectors are found by words", |h| Box::pin(searching::without_vectors(h))),
     ("a store without embedder finds words", |h| Box::pin(searching::without_embedder(h))),
     ("queries that cannot be are refused", |h| Box::pin(searching::refuses(h))),

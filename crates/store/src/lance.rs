@@ -13,13 +13,19 @@ mod tables;
 mod upkeep;
 mod write;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rejoinder_domain::{
     EraseScope, Filter, Hit, Pool, Record, RecordId, SeamError, SearchQuery, TenantId, VectorStore,
 };
+use rejoinder_vault::Sealer;
 
-pub use config::{EmbeddingSpace, StoreConfig};
+pub use config::StoreConfig;
 use tables::Tables;
+
+use crate::managed::{ManagedStore, StoreHealth};
+use crate::sealing::Seal;
 
 /// A [`VectorStore`] in a folder of this machine.
 ///
@@ -27,14 +33,25 @@ use tables::Tables;
 /// conflicts between processes by trying again, readers see the newest version that is complete. A write that has
 /// returned survives the end of the process; the files are not forced to the disk, so the loss of power can take the
 /// last seconds, which a second ingest puts back.
+///
+/// With a sealer ([`LanceStore::open_sealed`]) texts are sealed and the full-text index is over blind terms, so that the folder
+/// tells no text; ranking stays as it is.
 pub struct LanceStore {
     tables: Tables,
+    seal: Seal,
 }
 
 impl LanceStore {
     /// Opens the index of `config`, making its folder where it does not exist.
     pub async fn open(config: StoreConfig) -> Result<Self, SeamError> {
-        Ok(Self { tables: Tables::open(config).await? })
+        Self::open_sealed(config, None).await
+    }
+
+    /// Opens the index of `config` with what seals its texts. Tables that were written without encryption are refused with a
+    /// sealer that encrypts, and those written with it without: see the kind `Unavailable`.
+    pub async fn open_sealed(config: StoreConfig, sealer: Option<Arc<dyn Sealer>>) -> Result<Self, SeamError> {
+        let seal = Seal::new(sealer);
+        Ok(Self { tables: Tables::open(config, seal.clone()).await?, seal })
     }
 
     /// Removes the tenant's tables of embedders other than the one in use, and returns how many tables went. For after
@@ -82,5 +99,17 @@ impl VectorStore for LanceStore {
 
     async fn optimize(&self, tenant: &TenantId) -> Result<(), SeamError> {
         self.optimize_tables(tenant).await
+    }
+}
+
+#[async_trait]
+impl ManagedStore for LanceStore {
+    async fn drop_other_spaces(&self, tenant: &TenantId) -> Result<u64, SeamError> {
+        Self::drop_other_spaces(self, tenant).await
+    }
+
+    async fn health(&self) -> Result<StoreHealth, SeamError> {
+        self.tables.check().await?;
+        Ok(StoreHealth { kind: "lancedb", version: None, warning: None })
     }
 }

@@ -42,6 +42,17 @@ pub mod conformance;
 pub mod fusion;
 #[cfg(feature = "lancedb")]
 pub mod lance;
+mod managed;
+mod plan;
+#[cfg(feature = "qdrant")]
+pub mod qdrant;
+mod records;
+mod sealing;
+mod space;
 
 #[cfg(feature = "lancedb")]
-pub use lance::{EmbeddingSpace, LanceStore, StoreConfig};
+pub use lance::{LanceStore, StoreConfig};
+pub use managed::{ManagedStore, StoreHealth};
+#[cfg(feature = "qdrant")]
+pub use qdrant::{QdrantConfig, QdrantStore};
+pub use space::EmbeddingSpace;

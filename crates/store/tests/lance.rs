@@ -1,5 +1,6 @@
 //! The conformance suite on LanceDB, and what only LanceDB can get wrong.
 
+#![cfg(feature = "lancedb")]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as the test does")]
 
 use std::path::Path;

@@ -5,14 +5,7 @@ use std::time::Duration;
 
 use rejoinder_domain::{ErrorKind, SeamError};
 
-/// Which embedder made the vectors. Vectors of two embedders never share a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmbeddingSpace {
-    /// [`rejoinder_domain::Embedder::id`].
-    pub id: String,
-    /// [`rejoinder_domain::Embedder::dims`].
-    pub dims: usize,
-}
+use crate::space::{EmbeddingSpace, check_space};
 
 /// How [`super::LanceStore`] is opened. [`StoreConfig::new`] gives what suits one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +48,7 @@ impl StoreConfig {
     /// Refuses what cannot work, in a sentence that says what to change.
     pub fn validate(&self) -> Result<(), SeamError> {
         let refuse = |what: &str| Err(SeamError::new(ErrorKind::Invalid, what));
-        if self.embedding.as_ref().is_some_and(|space| space.dims == 0 || space.dims > 65_536 || space.id.is_empty()) {
-            return refuse("the store's embedding needs an id and 1 to 65536 dimensions");
-        }
+        check_space(self.embedding.as_ref())?;
         if self.depth == 0 || self.most_hits == 0 {
             return refuse("store.depth and store.most_hits must be at least 1");
         }

@@ -5,7 +5,8 @@ use lancedb::datafusion::functions_nested::expr_fn::{array_has_any, make_array};
 use lancedb::expr::{DfExpr, col, is_in, lit};
 use rejoinder_domain::{Filter, MailboxId, MessageId, RecordId};
 
-use super::rows::{direction_name, split};
+use super::rows::split;
+use crate::records::direction_name;
 
 /// What `filter` lets through; `None` where it lets everything through.
 pub(super) fn expression(filter: &Filter) -> Option<DfExpr> {

@@ -9,17 +9,17 @@ use arrow_array::types::{Float32Type, Int32Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use jiff::Timestamp;
-use rejoinder_domain::{
-    Direction, ErrorKind, MailboxId, MessageId, Pool, Record, RecordId, ReplyText, SeamError, Span,
-};
+use rejoinder_domain::{ErrorKind, MailboxId, MessageId, Pool, Record, RecordId, ReplyText, SeamError, Span};
 
-use super::config::EmbeddingSpace;
-use crate::analysis::{Language, terms};
+use crate::records::{direction_name, direction_of};
+use crate::space::EmbeddingSpace;
 
 /// Version of this layout. A table of another version is not read: see [`check_schema`].
 const SCHEMA_VERSION: &str = "1";
 const VERSION_KEY: &str = "rejoinder.schema";
 const EMBEDDER_KEY: &str = "rejoinder.embedder";
+/// There where texts are sealed and terms blind.
+const ENCRYPTED_KEY: &str = "rejoinder.encrypted";
 
 /// The columns that make a [`Record`] again, its vector excepted.
 pub(super) const RECORD_COLUMNS: [&str; 19] = [
@@ -44,8 +44,8 @@ pub(super) const RECORD_COLUMNS: [&str; 19] = [
     "has_reply",
 ];
 
-/// The layout of a table: records with `space`'s vectors, or without any.
-pub(super) fn schema(space: Option<&EmbeddingSpace>) -> SchemaRef {
+/// The layout of a table: records with `space`'s vectors, or without any, with texts that are `encrypted` or not.
+pub(super) fn schema(space: Option<&EmbeddingSpace>, encrypted: bool) -> SchemaRef {
     let text = |name| Field::new(name, DataType::Utf8, false);
     let optional = |name, data_type| Field::new(name, data_type, true);
     let list = |name| Field::new(name, DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))), false);
@@ -74,6 +74,9 @@ pub(super) fn schema(space: Option<&EmbeddingSpace>) -> SchemaRef {
         text("terms"),
     ];
     let mut metadata = vec![(VERSION_KEY.to_owned(), SCHEMA_VERSION.to_owned())];
+    if encrypted {
+        metadata.push((ENCRYPTED_KEY.to_owned(), "true".to_owned()));
+    }
     if let Some(space) = space {
         let item = Arc::new(Field::new("item", DataType::Float32, true));
         fields.push(optional("vector", DataType::FixedSizeList(item, space.dims as i32)));
@@ -98,8 +101,18 @@ pub(super) fn check_schema(found: &Schema, expected: &Schema, table: &str) -> Re
     ))
 }
 
-/// Rows of `records`, in the layout of [`schema`].
-pub(super) fn encode(records: &[Record], schema: &SchemaRef, dims: Option<usize>) -> Result<RecordBatch, SeamError> {
+/// Whether a table of this layout was made by a store that encrypts.
+pub(super) fn is_encrypted(schema: &Schema) -> bool {
+    schema.metadata().contains_key(ENCRYPTED_KEY)
+}
+
+/// Rows of `records`, in the layout of [`schema`]. `terms` has the text that the full-text index reads, for each.
+pub(super) fn encode(
+    records: &[Record],
+    terms: &[String],
+    schema: &SchemaRef,
+    dims: Option<usize>,
+) -> Result<RecordBatch, SeamError> {
     let reply = |part: fn(&ReplyText) -> &str| -> ArrayRef {
         Arc::new(records.iter().map(|record| record.reply.as_ref().map(part)).collect::<StringArray>())
     };
@@ -131,7 +144,7 @@ pub(super) fn encode(records: &[Record], schema: &SchemaRef, dims: Option<usize>
         ("reply_author", reply(|reply| &reply.author)),
         ("reply_sent_at", micros(records, reply_sent_at)),
         ("reply_sent_at_nanos", nanos(records, reply_sent_at)),
-        ("terms", Arc::new(StringArray::from_iter_values(records.iter().map(index_terms)))),
+        ("terms", Arc::new(StringArray::from_iter_values(terms))),
     ]);
     if let Some(dims) = dims {
         columns.insert("vector", vectors(records, dims));
@@ -139,14 +152,6 @@ pub(super) fn encode(records: &[Record], schema: &SchemaRef, dims: Option<usize>
     let ordered = schema.fields().iter().filter_map(|field| columns.remove(field.name().as_str())).collect();
     RecordBatch::try_new(Arc::clone(schema), ordered)
         .map_err(|error| SeamError::new(ErrorKind::Internal, "records do not fit the table's layout").caused_by(error))
-}
-
-/// The analysed subject and text.
-fn index_terms(record: &Record) -> String {
-    let language = Language::of_record(record.language.as_deref(), &record.text);
-    let mut all = terms(&record.subject, language);
-    all.extend(terms(&record.text, language));
-    all.join(" ")
 }
 
 fn texts<'a>(records: &'a [Record], part: impl Fn(&'a Record) -> &'a str) -> ArrayRef {
@@ -194,16 +199,6 @@ pub(super) fn split(at: Timestamp) -> (i64, i32) {
     (nanoseconds.div_euclid(1000) as i64, nanoseconds.rem_euclid(1000) as i32)
 }
 
-/// The name of a direction in the table.
-pub(super) fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
-        Direction::Internal => "internal",
-        Direction::Unknown => "unknown",
-    }
-}
-
 /// The records of `batch`, which has [`RECORD_COLUMNS`] and may have `vector`.
 pub(super) fn decode(batch: &RecordBatch, pool: Pool) -> Result<Vec<Record>, SeamError> {
     let rows = Rows { batch, pool };
@@ -218,13 +213,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn record(&self, row: usize) -> Result<Record, SeamError> {
-        let direction = match self.text("direction", row)? {
-            "inbound" => Direction::Inbound,
-            "outbound" => Direction::Outbound,
-            "internal" => Direction::Internal,
-            "unknown" => Direction::Unknown,
-            _ => return Err(damaged("direction")),
-        };
+        let direction = direction_of(self.text("direction", row)?).ok_or_else(|| damaged("direction"))?;
         let start = self.number("span_start", row)?;
         let end = self.number("span_end", row)?;
         let has_reply = self.column("has_reply")?.as_boolean_opt().ok_or_else(|| damaged("has_reply"))?.value(row);

@@ -17,18 +17,28 @@ use super::errors::{failed, kind};
 use super::filter;
 use super::rows::{RECORD_COLUMNS, decode};
 use super::tables::Slot;
-use crate::analysis::query_terms;
 use crate::fusion::{Candidate, Fused, fuse};
-
-/// Most distinct terms of one query. A ticket of several pages would otherwise touch most of the index.
-const MOST_QUERY_TERMS: usize = 256;
+use crate::plan::{Plan, Reach};
+use crate::records::cosine;
+use crate::sealing::TenantSeal;
 
 impl LanceStore {
     pub(super) async fn search_records(&self, tenant: &TenantId, query: &SearchQuery) -> Result<Vec<Hit>, SeamError> {
-        let search = self.plan(query)?;
-        if search.limit == 0 || (search.vector.is_none() && search.terms.is_none()) {
+        let plan = Plan::of(query, self.reach())?;
+        if plan.finds_nothing() {
             return Ok(Vec::new());
         }
+        let seal = self.seal.of(tenant)?;
+        let search = Search {
+            pool: query.pool,
+            vector: plan.vector,
+            terms: plan.terms.map(|terms| seal.blind(terms).join(" ")),
+            dense_weight: query.dense_weight,
+            limit: plan.limit,
+            depth: plan.depth,
+            condition: filter::expression(&seal.filter(&query.filter)),
+            seal,
+        };
         let slot = self.tables.slot(tenant, query.pool);
         match self.search_once(&slot, &search).await {
             // An erasure removes the files of the version that this search was reading. The next version has them not.
@@ -44,7 +54,8 @@ impl LanceStore {
         let slot = self.tables.slot(tenant, pool);
         let Some(table) = self.tables.existing(&slot).await? else { return Ok(0) };
         let doing = "counting records";
-        let Some(condition) = filter::expression(which) else {
+        let seal = self.seal.of(tenant)?;
+        let Some(condition) = filter::expression(&seal.filter(which)) else {
             return match table.count_rows(None).await {
                 Err(error) if is_gone(&error) => Ok(0),
                 counted => counted.map(|rows| rows as u64).map_err(failed(doing)),
@@ -64,49 +75,25 @@ impl LanceStore {
             columns.push("vector");
         }
         let batches = collect(&table.query().select(Select::columns(&columns)), "reading all records").await?;
+        let seal = self.seal.of(tenant)?;
         let mut records = Vec::new();
         for batch in &batches {
-            records.extend(decode(batch, pool)?);
+            for record in decode(batch, pool)? {
+                records.push(seal.open(record)?);
+            }
         }
         records.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Ok(records)
     }
 
-    /// Checks the query and prepares what both result lists share.
-    fn plan<'a>(&self, query: &'a SearchQuery) -> Result<Search<'a>, SeamError> {
-        let invalid = |what: &str| Err(SeamError::new(ErrorKind::Invalid, what));
+    /// How far a search of this store goes.
+    fn reach(&self) -> Reach {
         let config = self.tables.config();
-        if let Some(vector) = &query.vector {
-            let Some(space) = &config.embedding else {
-                return invalid("a search by vector needs a store that is configured with an embedder");
-            };
-            if vector.len() != space.dims || vector.iter().any(|value| !value.is_finite()) {
-                return invalid(
-                    "the query vector is not of the store's dimension, or has a value that is not a number",
-                );
-            }
+        Reach {
+            dims: config.embedding.as_ref().map(|space| space.dims),
+            depth: config.depth,
+            most_hits: config.most_hits,
         }
-        if query.vector.is_none() && query.text.is_none() {
-            return invalid("a search needs a vector or words");
-        }
-        if !(0.0..=1.0).contains(&query.dense_weight) {
-            return invalid("the weight of the vector score must be from 0 to 1");
-        }
-        let limit = query.limit.min(config.most_hits);
-        let terms = query.text.as_deref().map(|text| {
-            let mut terms = query_terms(text, query.language.as_deref());
-            terms.truncate(MOST_QUERY_TERMS);
-            terms.join(" ")
-        });
-        Ok(Search {
-            pool: query.pool,
-            vector: query.vector.as_deref(),
-            terms: terms.filter(|terms| !terms.is_empty()),
-            dense_weight: query.dense_weight,
-            limit,
-            depth: config.depth.max(limit),
-            condition: filter::expression(&query.filter),
-        })
     }
 
     async fn search_once(&self, slot: &Slot, search: &Search<'_>) -> Result<Vec<Hit>, SeamError> {
@@ -136,6 +123,7 @@ struct Search<'a> {
     limit: usize,
     depth: usize,
     condition: Option<DfExpr>,
+    seal: TenantSeal<'a>,
 }
 
 impl Search<'_> {
@@ -202,6 +190,7 @@ impl Search<'_> {
             };
             let vector = record.vector.take();
             let similarity = found.dense.or_else(|| Some(cosine(compare?, &vector?)));
+            let record = self.seal.open(record)?;
             hits.push(Hit { record, score: found.score, similarity, lexical: found.lexical });
         }
         Ok(hits)
@@ -238,13 +227,6 @@ fn number_column(batch: &RecordBatch) -> Result<Vec<u64>, SeamError> {
 
 fn unexpected_columns() -> SeamError {
     SeamError::new(ErrorKind::Internal, "the index answered with other columns than were asked for")
-}
-
-/// Cosine of two vectors of one length; 0 where one of them is all zeros.
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-    let norms = (dot(a, a) * dot(b, b)).sqrt();
-    if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
 }
 
 /// Whether the table itself is not there any more: another process erased the tenant.

@@ -1,7 +1,6 @@
 //! Which tables there are, and their open handles.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,17 +11,16 @@ use lancedb::index::Index;
 use lancedb::index::scalar::FtsIndexBuilder;
 use lancedb::{Connection, Error, Table};
 use rejoinder_domain::{ErrorKind, Pool, SeamError, TenantId};
-use sha2::{Digest, Sha256};
 use tokio::sync::MutexGuard;
 
-use super::config::{EmbeddingSpace, StoreConfig};
+use super::config::StoreConfig;
 use super::errors::failed;
 use super::rows;
+use crate::sealing::Seal;
+use crate::space::space_name;
 
 /// Between the parts of a table's name. No tenant has it in its id, so one tenant's prefix is never another's.
 const SEPARATOR: char = '.';
-/// The space of a table without vectors.
-const WORDS_ONLY: &str = "words";
 /// The file whose lock tells processes that share the index when an erasure must have it alone.
 const LOCK_FILE: &str = "writers.lock";
 /// The name of the full-text index.
@@ -34,6 +32,7 @@ pub(super) struct Tables {
     config: StoreConfig,
     schema: SchemaRef,
     space: String,
+    seal: Seal,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
@@ -61,7 +60,7 @@ impl Slot {
 
 impl Tables {
     /// Opens the index folder, making it where it does not exist.
-    pub(super) async fn open(config: StoreConfig) -> Result<Self, SeamError> {
+    pub(super) async fn open(config: StoreConfig, seal: Seal) -> Result<Self, SeamError> {
         config.validate()?;
         std::fs::create_dir_all(&config.path).map_err(|error| {
             SeamError::new(ErrorKind::Unavailable, "the index folder cannot be made").caused_by(error)
@@ -77,9 +76,9 @@ impl Tables {
             .execute()
             .await
             .map_err(failed("opening its folder"))?;
-        let schema = rows::schema(config.embedding.as_ref());
+        let schema = rows::schema(config.embedding.as_ref(), seal.is_sealing());
         let space = space_name(config.embedding.as_ref());
-        Ok(Self { connection, config, schema, space, slots: Mutex::default() })
+        Ok(Self { connection, config, schema, space, seal, slots: Mutex::default() })
     }
 
     pub(super) fn config(&self) -> &StoreConfig {
@@ -121,6 +120,11 @@ impl Tables {
         Ok(all.into_iter().filter(|name| name.starts_with(&prefix)).collect())
     }
 
+    /// Whether the index folder can be listed.
+    pub(super) async fn check(&self) -> Result<(), SeamError> {
+        self.connection.table_names().limit(1).execute().await.map(drop).map_err(failed("listing its tables"))
+    }
+
     /// Whether `name` is of the space that is in use.
     pub(super) fn is_current(&self, name: &str) -> bool {
         name.rsplit(SEPARATOR).next() == Some(self.space.as_str())
@@ -152,6 +156,7 @@ impl Tables {
         let Some(table) = self.existing_of_any_layout(slot).await? else { return Ok(None) };
         let schema = table.schema().await.map_err(failed("reading a table's layout"))?;
         rows::check_schema(&schema, &self.schema, &slot.name)?;
+        self.seal.check(&format!("the index table {}", slot.name), rows::is_encrypted(&schema))?;
         *place = Some(table.clone());
         Ok(Some(table))
     }
@@ -226,17 +231,4 @@ pub(super) fn terms_index() -> Index {
 
 fn prefix(tenant: &TenantId) -> String {
     format!("{tenant}{SEPARATOR}")
-}
-
-/// A short name of the embedder, safe in a file name.
-fn space_name(space: Option<&EmbeddingSpace>) -> String {
-    let Some(space) = space else { return WORDS_ONLY.to_owned() };
-    let mut hasher = Sha256::new();
-    hasher.update(space.dims.to_le_bytes());
-    hasher.update(space.id.as_bytes());
-    hasher.finalize().iter().take(6).fold(String::new(), |mut name, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
 }

@@ -1,6 +1,5 @@
 //! Upserting and deleting.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,6 +11,7 @@ use rejoinder_domain::{ErrorKind, Pool, Record, RecordId, SeamError, TenantId};
 use super::LanceStore;
 use super::errors::retrying;
 use super::{filter, rows};
+use crate::records::{check_records, last_of_each_id};
 
 /// Ids of one delete statement. Each statement is a version of the table, and its expression is kept in memory.
 pub(super) const IDS_PER_STATEMENT: usize = 1_000;
@@ -29,12 +29,21 @@ impl LanceStore {
         if records.is_empty() {
             return Ok(());
         }
-        let schema = Arc::clone(self.tables.schema());
-        // Analysing the text is work for a processor, which must not hold up the tasks that wait for input.
-        let batch =
-            tokio::task::spawn_blocking(move || rows::encode(&records, &schema, dims)).await.map_err(|error| {
-                SeamError::new(ErrorKind::Internal, "the task that encodes records ended early").caused_by(error)
-            })??;
+        let encode = {
+            let (tenant, seal) = (tenant.clone(), self.seal.clone());
+            let schema = Arc::clone(self.tables.schema());
+            move || -> Result<RecordBatch, SeamError> {
+                let seal = seal.of(&tenant)?;
+                let terms: Vec<String> = records.iter().map(|record| seal.index_terms(record).join(" ")).collect();
+                let sealed: Vec<Record> =
+                    records.into_iter().map(|record| seal.seal(record)).collect::<Result<_, _>>()?;
+                rows::encode(&sealed, &terms, &schema, dims)
+            }
+        };
+        // Analysing and sealing the text is work for a processor, which must not hold up the tasks that wait for input.
+        let batch = tokio::task::spawn_blocking(encode).await.map_err(|error| {
+            SeamError::new(ErrorKind::Internal, "the task that encodes records ended early").caused_by(error)
+        })??;
         let slot = self.tables.slot(tenant, pool);
         let _lock = self.tables.writing().await?;
         let _turn = slot.turn().await;
@@ -80,44 +89,4 @@ async fn merge(table: &Table, batch: RecordBatch) -> Result<(), SeamError> {
         merge.execute(Box::new(rows)).await
     };
     retrying("writing records", write).await.map(drop)
-}
-
-fn check_records(records: &[Record], pool: Pool, dims: Option<usize>) -> Result<(), SeamError> {
-    let invalid = |what: String| Err(SeamError::new(ErrorKind::Invalid, what));
-    for record in records {
-        if record.pool != pool {
-            return invalid(format!("record {} is of pool {}, not {}", record.id, record.pool.as_str(), pool.as_str()));
-        }
-        if record.id.as_str().is_empty() {
-            return invalid("a record has an empty id".to_owned());
-        }
-        let Some(vector) = &record.vector else { continue };
-        if Some(vector.len()) != dims {
-            return invalid(format!(
-                "record {} has a vector of {} values, the store is configured for {}",
-                record.id,
-                vector.len(),
-                dims.unwrap_or_default()
-            ));
-        }
-        if vector.iter().any(|value| !value.is_finite()) {
-            return invalid(format!("the vector of record {} has a value that is not a number", record.id));
-        }
-    }
-    Ok(())
-}
-
-/// Of records with equal ids the last one, in the order of their first appearance.
-fn last_of_each_id(records: Vec<Record>) -> Vec<Record> {
-    let mut places: HashMap<RecordId, usize> = HashMap::with_capacity(records.len());
-    let mut kept: Vec<Record> = Vec::with_capacity(records.len());
-    for record in records {
-        if let Some(earlier) = places.get(&record.id).and_then(|&place| kept.get_mut(place)) {
-            *earlier = record;
-        } else {
-            places.insert(record.id.clone(), kept.len());
-            kept.push(record);
-        }
-    }
-    kept
 }
