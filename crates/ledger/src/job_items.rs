@@ -128,13 +128,12 @@ impl Ledger {
         let stored_in = if folder.is_some() { of_item.place() } else { of_item.loss(ordinal) };
         let place = self.open_text(tenant, &stored_in, row.get(4)?)?;
         let folder = folder.map(|stored| self.open_text(tenant, &of_item.folder(), stored)).transpose()?;
-        let folder = folder.unwrap_or_default();
-        let item = item_of(row, folder, place)?;
-        Ok(Placed { item, mailbox, position, ordinal })
+        let item = item_of(row, folder.as_deref().unwrap_or_default(), place)?;
+        Ok(Placed { item, position, ordinal, mailbox })
     }
 }
 
-fn item_of(row: &Row<'_>, folder: String, place: String) -> Result<JobItem, LedgerError> {
+fn item_of(row: &Row<'_>, folder: &str, place: String) -> Result<JobItem, LedgerError> {
     let status = match row.get_ref(5)?.as_str().unwrap_or_default() {
         "stored" => ItemStatus::Indexed,
         "duplicate" => ItemStatus::Duplicate,

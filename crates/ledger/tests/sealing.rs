@@ -218,8 +218,8 @@ fn assert_whole(ledger: &Ledger, tenant: &TenantId, names: &[&str]) {
     assert_eq!(ledger.mailboxes(tenant).unwrap(), std::slice::from_ref(&mailbox));
     let status = ledger.status(tenant, "v").unwrap();
     assert_eq!((status[0].name.as_str(), status[0].path.as_str()), (mailbox.name.as_str(), mailbox.path.as_str()));
-    let named = ledger.named_mailboxes_of(tenant, &expected[0].id).unwrap();
-    assert_eq!(named, [(mailbox.id.clone(), mailbox.name.clone())]);
+    let called = ledger.named_mailboxes_of(tenant, &expected[0].id).unwrap();
+    assert_eq!(called, [(mailbox.id.clone(), mailbox.name.clone())]);
     assert_eq!(ledger.skipped(tenant, None, 0, 10).unwrap()[0].place, "Inbox/geheim");
     assert_eq!(ledger.losses(tenant, None, 0, 10).unwrap()[0].place, "geheim.pdf");
     let job = ledger.job(tenant, "job_1").unwrap().unwrap();
@@ -411,4 +411,29 @@ fn a_text_that_was_moved_is_noticed() {
     assert!(ledger.message(&tenant(), &message("x").id).unwrap().is_some());
     let error = ledger.message(&tenant(), &message("y").id).unwrap_err();
     assert!(matches!(error, LedgerError::Vault(VaultError::Damaged)) && error.kind() == ErrorKind::Corrupt);
+}
+
+/// Making a key needs the database, which other threads write to all the while.
+#[test]
+fn many_threads_write_for_new_tenants() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = sealed(&folder);
+    let tenants: Vec<TenantId> = (0..4).map(|number| TenantId::new(format!("t{number}")).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (ledger, tenants) = (&ledger, &tenants);
+            scope.spawn(move || {
+                for (number, tenant) in (0..40).zip(tenants.iter().cycle()) {
+                    let suggestion = SuggestionRecord { id: format!("sug_{thread}_{number}"), ..suggestion() };
+                    assert!(ledger.record_suggestion(tenant, &suggestion).unwrap());
+                    assert_eq!(ledger.suggestion(tenant, &suggestion.id).unwrap().unwrap().suggestion, suggestion);
+                }
+            });
+        }
+    });
+    for tenant in ledger.vault().unwrap().status().unwrap().tenants {
+        assert_eq!(tenant.text_keys, 1, "one process makes one key");
+        assert_eq!(ledger.suggestions(&tenant.tenant, None, None, 1000).unwrap().suggestions.len(), 80);
+    }
+    assert!(!is_on_disk(folder.path(), SECRET));
 }
