@@ -1,8 +1,8 @@
-//! The file, its two connections and the lock that keeps ingests of one tenant apart.
+//! The file, its connections and the lock that keeps ingests of one tenant apart.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,16 +11,23 @@ use rejoinder_domain::TenantId;
 use rejoinder_vault::{Plain, Sealer, Vault};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::durable::Log;
 use crate::{LedgerError, schema};
+
+/// Questions that are answered at once.
+const READERS: usize = 4;
 
 /// The durable state. Cheap to share (`Arc<Ledger>`); calls block, so an async caller enters by a blocking thread.
 pub struct Ledger {
     path: PathBuf,
     /// Tells this opening of the file from every other: what an earlier one began and did not end, nobody works on.
     process: String,
-    /// SQLite has one writer at a time; the write-ahead log lets the reader go on beside it.
+    /// SQLite has one writer at a time; the write-ahead log lets readers go on beside it.
     writer: Mutex<Connection>,
-    reader: Mutex<Connection>,
+    log: Log,
+    readers: [Mutex<Connection>; READERS],
+    /// Where the search for a free reader begins.
+    turn: AtomicUsize,
     /// Every text goes through it on its way in and out.
     pub(crate) sealer: Arc<dyn Sealer>,
     /// The same, where there are master keys.
@@ -50,13 +57,21 @@ impl Ledger {
         }
         let mut writer = connect(&path)?;
         schema::migrate(&mut writer)?;
-        let reader = connect(&path)?;
-        reader.pragma_update(None, "query_only", true)?;
+        // Whoever commits waits for the disk itself, see `durable`.
+        writer.pragma_update(None, "synchronous", "normal")?;
+        let reader = || -> Result<_, LedgerError> {
+            let reader = connect(&path)?;
+            reader.pragma_update(None, "query_only", true)?;
+            reader.pragma_update(None, "cache_size", -4096)?;
+            Ok(Mutex::new(reader))
+        };
         Ok(Self {
-            path,
             process: process_id(),
+            log: Log::open(&path)?,
+            readers: [reader()?, reader()?, reader()?, reader()?],
+            turn: AtomicUsize::new(0),
             writer: Mutex::new(writer),
-            reader: Mutex::new(reader),
+            path,
             sealer: Arc::new(Plain),
             vault: None,
         })
@@ -85,9 +100,14 @@ impl Ledger {
         &self.process
     }
 
-    /// The connection for reading.
+    /// A connection for reading: a free one, or the next one to become free.
     pub(crate) fn reader(&self) -> Result<MutexGuard<'_, Connection>, LedgerError> {
-        self.reader.lock().map_err(|_| LedgerError::Poisoned)
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % READERS;
+        let from_turn = || self.readers.iter().cycle().skip(turn).take(READERS);
+        if let Some(free) = from_turn().find_map(|reader| reader.try_lock().ok()) {
+            return Ok(free);
+        }
+        from_turn().next().ok_or(LedgerError::Poisoned)?.lock().map_err(|_| LedgerError::Poisoned)
     }
 
     /// Runs `change` in one transaction: all of it is durable when this returns, or none.
@@ -99,6 +119,9 @@ impl Ledger {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = change(&transaction)?;
         transaction.commit()?;
+        let number = self.log.committed();
+        drop(connection);
+        self.log.wait_for(number)?;
         Ok(result)
     }
 
@@ -128,8 +151,8 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // FULL costs one sync per transaction, some hundred in an ingest. NORMAL could lose the last transactions in a power
-    // failure, and with them the announcement of records that the store did keep.
+    // NORMAL alone could lose the last transactions in a power failure, and with them the announcement of records that the
+    // store did keep.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // Erased text is overwritten, not only unlinked.

@@ -28,23 +28,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With master keys ([`Ledger::open_sealed`]) every text in it is encrypted, each tenant's with keys of its own, which are kept
+//! in the ledger and go with the tenant. The vector store seals with the same keys ([`Ledger::sealer`]).
+//!
 //! What language models were sent and what they used is kept beside it, in a second file, by [`UsageJournal`].
 //!
-//! Invariants: every table has the tenant in its primary key or an index of its own, and every call names it, except two of
-//! [`UsageJournal`] that go over all tenants: the sums that budgets go on from, and the retention; the ledger does not know
-//! about mail formats, models or vector stores (a thread entry is bytes to it); errors carry no text of a message.
+//! Invariants: every table has the tenant in its primary key or an index of its own, and every call names it, except those
+//! that go over all tenants: [`Ledger::unfinished_jobs`], [`Ledger::tenants`] and [`Ledger::expire_idempotency`], and of
+//! [`UsageJournal`] the sums that budgets go on from and the retention; what a call acknowledged is on the disk; the ledger
+//! does not know about mail formats, models or vector stores (a thread entry is bytes to it); errors carry no text of a
+//! message.
 //!
-//! Modules in reading order: `schema` (the tables and why), `ledger` (the file, its connections, the ingest lock),
-//! `reading`, `threading`, `indexing` (the three phases of an ingest), `query` (what others read), `jobs` and `job_items`
-//! (orders to ingest), `idempotency` (requests that are answered once), `suggestions`, `outcomes`, `stats` and `gaps` (what was
-//! suggested and how it did), `erase`, `person` and `retention` (what has to go), `backup`, `journal` (runs of the pipeline),
-//! `content` and `text` (how messages and other texts are kept), `sealing` (which texts are encrypted) and `keys` (with what),
-//! `time`, `cursor`, `usage` (a second file: what language
-//! models were sent and used), `error`.
+//! Modules in reading order: `schema` (the tables and why), `ledger` (the file, its connections, the ingest lock), `durable`
+//! (waiting for the disk), `reading`, `threading`, `indexing` (the three phases of an ingest), `single` (one message at a
+//! time), `query` (what others read), `jobs` and `job_items` (orders to ingest), `idempotency` (requests that are answered
+//! once), `suggestions`, `outcomes`, `stats` and `gaps` (what was suggested and how it did), `erase`, `person` and `retention`
+//! (what has to go), `backup`, `journal` (runs of the pipeline), `content` and `text` (how messages and other texts are kept),
+//! `sealing` (which texts are encrypted) and `keys` (with what), `time`, `cursor`, `usage` (a second file: what language models
+//! were sent and used), `error`.
 
 mod backup;
 mod content;
 mod cursor;
+mod durable;
 mod erase;
 mod error;
 mod gaps;
