@@ -341,3 +341,31 @@ impl std::fmt::Debug for Permit {
         f.debug_struct("Permit").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the drop of a wait and its leaving the queue, another thread may give it a place. It is made to last here.
+    #[tokio::test]
+    async fn a_place_for_one_who_has_just_gone_goes_to_the_next() {
+        let limits = Arc::new(LimitsConfig::default());
+        let options = FairOptions { places: NonZeroUsize::MIN, longest_wait: Duration::from_secs(30), limits };
+        let fair = Fair::new(options);
+        let tenants: Vec<TenantId> = (0..3).map(|number| TenantId::new(format!("t{number}")).unwrap()).collect();
+        let held = fair.enter(&tenants[0]).await.unwrap();
+        let mut gone = Vec::new();
+        let mut last = None;
+        for number in 0..5000 {
+            let (sender, place) = oneshot::channel();
+            fair.shared.lock().queue(&tenants[number % 3], sender);
+            gone.extend(last.replace(place));
+        }
+        drop(gone);
+        assert_eq!(fair.load(), Load { running: 1, waiting: 5000, tenants: 3 });
+        drop(held);
+        assert_eq!(fair.load(), Load { running: 1, waiting: 0, tenants: 1 });
+        drop(last.unwrap().await.unwrap());
+        assert_eq!(fair.load(), Load::default());
+    }
+}
