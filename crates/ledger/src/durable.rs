@@ -48,3 +48,26 @@ impl Log {
         Ok(())
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_serves_all_that_were_committed_before_it_and_none_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        assert!(matches!(Log::open(&path), Err(LedgerError::File(_))), "there is no log");
+        File::create(folder.path().join("ledger.sqlite-wal")).unwrap();
+        let mut log = Log::open(&path).unwrap();
+        let (first, second) = (log.committed(), log.committed());
+        log.wait_for(first).unwrap();
+        // A file that cannot be flushed: whoever has to wait for the disk is told.
+        log.file = File::open("/dev/null").unwrap();
+        log.wait_for(second).unwrap();
+        let third = log.committed();
+        assert!(matches!(log.wait_for(third), Err(LedgerError::File(_))));
+        assert!(log.wait_for(third).is_err(), "it is not taken for done");
+        log.wait_for(second).unwrap();
+    }
+}

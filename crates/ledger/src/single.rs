@@ -43,6 +43,7 @@ impl WritingLock {
 
 /// What the ledger knows of a message that is about to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is the answer to a question of its own")]
 pub struct Standing {
     /// It was erased for good.
     pub erased: bool,
