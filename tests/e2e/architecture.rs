@@ -6,8 +6,10 @@ use std::process::Command;
 /// Which of our crates each crate may depend on (beside `rejoinder-domain`, which all but the PST crates may).
 const ALLOWED: &[(&str, &[&str])] = &[
     ("rejoinder-domain", &[]),
-    ("rejoinder-store", &["rejoinder-domain"]),
-    ("rejoinder-ledger", &["rejoinder-domain"]),
+    ("rejoinder-access", &["rejoinder-domain"]),
+    ("rejoinder-vault", &["rejoinder-domain"]),
+    ("rejoinder-store", &["rejoinder-domain", "rejoinder-vault"]),
+    ("rejoinder-ledger", &["rejoinder-domain", "rejoinder-vault"]),
     ("rejoinder-assist", &["rejoinder-domain", "rejoinder-recognise"]),
     ("rejoinder-recognise", &["rejoinder-domain"]),
     ("rejoinder-redaction", &["rejoinder-domain", "rejoinder-recognise"]),
@@ -26,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "rejoinder-domain",
             "rejoinder-store",
+            "rejoinder-vault",
             "rejoinder-ledger",
             "rejoinder-assist",
             "rejoinder-mail",
@@ -37,8 +40,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rejoinder-serving",
         ],
     ),
-    ("rejoinder-server", &["rejoinder"]),
-    ("rejoinder-cli", &["rejoinder", "rejoinder-server"]),
+    ("rejoinder-server", &["rejoinder", "rejoinder-access"]),
+    ("rejoinder-cli", &["rejoinder", "rejoinder-access", "rejoinder-server"]),
     ("rejoinder-pst-writer", &[]),
     ("rejoinder-scripted-provider", &[]),
 ];

@@ -20,8 +20,8 @@ pub trait MessageLookup: Send + Sync {
 
 /// What people did with earlier suggestions.
 pub trait ReplyHistory: Send + Sync {
-    /// For each of `replies` that was rejected as a suggestion: for this ticket, or for others and how often, less how
-    /// often it was taken. Replies that nobody rejected are left out. A lookup takes milliseconds.
+    /// For each of `replies` that was rejected as a suggestion: whether for this ticket, and how often at all. Replies that
+    /// nobody rejected are left out. A lookup takes milliseconds.
     fn rejections(&self, tenant: &TenantId, ticket: &str, replies: &[MessageId]) -> Result<Vec<Rejection>, SeamError>;
 }
 
@@ -32,7 +32,7 @@ pub struct Rejection {
     pub reply: MessageId,
     /// Whether it was rejected for the ticket that is asked about.
     pub here: bool,
-    /// How much more often it was rejected than taken for other tickets.
+    /// How often people rejected it, for whatever ticket.
     pub elsewhere: u32,
 }
 

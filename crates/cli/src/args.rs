@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use rejoinder::TenantId;
+use rejoinder_access::Roles;
 
 /// An AI sidecar for a CRM: reads a company's mail and drafts the next reply, with citations, for a person to approve.
 #[derive(Debug, Parser)]
@@ -103,6 +104,53 @@ pub(crate) enum Command {
         #[command(flatten)]
         target: EraseArguments,
     },
+    /// What is held on a person, as JSON: messages in full, suggestions and what was made of them
+    Export {
+        /// An e-mail address
+        #[arg(long, value_name = "EMAIL")]
+        person: String,
+    },
+    /// API keys: create, list, revoke; a running server sees the change at once
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Take in what appears in a folder, until it is stopped; files that are still growing are left until they rest
+    Watch {
+        /// The folder
+        dir: PathBuf,
+        /// Seconds between two looks
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+        every: u64,
+        /// Take in what is there and end
+        #[arg(long)]
+        once: bool,
+    },
+    /// Encryption at rest: make master keys, see what is encrypted, encrypt what is not, change keys
+    Vault {
+        #[command(subcommand)]
+        command: VaultCommand,
+    },
+    /// Copy everything that cannot be made again into a folder, while a server may run
+    Backup {
+        /// A folder that does not exist yet
+        dir: PathBuf,
+    },
+    /// Put a backup into the data folder, which has to be empty
+    Restore {
+        /// The folder of the backup
+        dir: PathBuf,
+    },
+    /// Look for what is missing or wrong: configuration, folders, models, store, keys, disk
+    Doctor,
+    /// Ask a running server whether it is ready; exit code 1 where it is not
+    Health {
+        /// The server; the configured address if there is none
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
+    /// Print the HTTP API as OpenAPI 3.1
+    Openapi,
     /// Local models: list, download, verify
     Models {
         #[command(subcommand)]
@@ -137,6 +185,50 @@ pub(crate) struct EraseArguments {
     /// Everything of this tenant, which has to be the one that is configured
     #[arg(long, value_name = "ID", value_parser = parse_tenant)]
     pub(crate) whole_tenant: Option<TenantId>,
+}
+
+/// What to do with API keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key; it is shown once, on standard output
+    Create {
+        /// What the key is for, to know it again
+        #[arg(long)]
+        name: String,
+        /// What it allows: reader, agent, ingest, admin; several with commas
+        #[arg(long, default_value = "agent")]
+        roles: Roles,
+        /// Days until it expires; without it never
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+        expires: Option<u32>,
+        /// Whose mail it opens; the configured tenant if there is none
+        #[arg(long = "for", value_name = "TENANT", value_parser = parse_tenant)]
+        owner: Option<TenantId>,
+    },
+    /// All keys, without their secrets
+    List,
+    /// Revoke a key by its id (the eight characters after rj_)
+    Revoke {
+        /// The id
+        id: String,
+    },
+}
+
+/// What to do with encryption at rest.
+#[derive(Debug, Subcommand)]
+pub(crate) enum VaultCommand {
+    /// Print a new master key, to be kept where the configuration's [vault] says
+    Generate {
+        /// What it is called
+        #[arg(long, default_value = "1")]
+        id: String,
+    },
+    /// Which master keys wrap what, and whether anything lies in clear
+    Status,
+    /// Encrypt what was written before there was a key
+    Seal,
+    /// Wrap every data key with the first master key, and begin new data keys
+    Rotate,
 }
 
 /// What to do with models.

@@ -1,14 +1,22 @@
 //! One module per command.
 
 pub(crate) mod answer;
+pub(crate) mod backup;
 pub(crate) mod config;
+pub(crate) mod doctor;
 pub(crate) mod erase;
+pub(crate) mod export;
+pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod inspect;
+pub(crate) mod keys;
 pub(crate) mod messages;
 pub(crate) mod models;
+pub(crate) mod openapi;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod vault;
+pub(crate) mod watch;
 
 use std::io::Read as _;
 use std::path::Path;

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, VaultCommand};
 use crate::commands::Outcome;
 
 fn main() -> ExitCode {
@@ -40,6 +40,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     match &cli.command {
         Command::Inspect { file } => return commands::inspect::run(file, cli.global.json),
         Command::Show { file } => return commands::answer::show(file),
+        Command::Vault { command: VaultCommand::Generate { id } } => return commands::vault::generate(id),
+        Command::Openapi => return commands::openapi::run(),
         _ => {}
     }
     let settings = settings::load(&cli.global)?;
@@ -52,17 +54,27 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     runtime.block_on(async {
         match &cli.command {
             Command::Ingest { paths } => commands::ingest::run(settings, paths, json).await,
-            Command::Serve { listen } => commands::serve::run(settings, *listen).await,
+            Command::Serve { listen } => commands::serve::run(settings, &cli.global, *listen).await,
             Command::Suggest { ticket } => commands::answer::suggest(settings, ticket, json).await,
             Command::Extract { schema, text, current } => {
                 commands::answer::extract(settings, schema, text, current.as_deref(), json).await
             }
             Command::Search { query, limit } => commands::answer::search(settings, query, *limit, json).await,
+            Command::Export { person } => commands::export::run(settings, person).await,
+            Command::Keys { command } => commands::keys::run(&settings, command, json),
+            Command::Watch { dir, every, once } => commands::watch::run(settings, dir, *every, *once, json).await,
+            Command::Vault { command } => commands::vault::run(settings, command, json).await,
+            Command::Backup { dir } => commands::backup::backup(settings, dir, json).await,
+            Command::Restore { dir } => commands::backup::restore(&settings, dir, json),
+            Command::Doctor => commands::doctor::run(settings, json).await,
+            Command::Health { url } => commands::health::run(&settings, url.as_deref(), json).await,
             Command::Erase { target } => commands::erase::run(settings, target, json).await,
             Command::Messages => commands::messages::run(settings, json).await,
             Command::Status { skipped } => commands::status::run(settings, *skipped, json).await,
             Command::Config { .. } => Ok(commands::config::check(&settings, json)),
-            Command::Inspect { .. } | Command::Show { .. } | Command::Models { .. } => Ok(Outcome::Complete),
+            Command::Inspect { .. } | Command::Show { .. } | Command::Models { .. } | Command::Openapi => {
+                Ok(Outcome::Complete)
+            }
         }
     })
 }

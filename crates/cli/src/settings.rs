@@ -48,7 +48,8 @@ pub(crate) fn load(global: &Global) -> anyhow::Result<Settings> {
     settings.library.data_dir = expand_home(&settings.library.data_dir)?;
     settings.library.models.dir = settings.library.models.dir.as_deref().map(expand_home).transpose()?;
     settings.library.validate()?;
-    if let Err(problem) = settings.server.validate() {
+    // Whether there are credentials is known when the server is bound.
+    if let Err(problem) = settings.server.validate(true) {
         bail!("[server] {problem}");
     }
     Ok(settings)

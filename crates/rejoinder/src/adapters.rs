@@ -23,10 +23,7 @@ impl MessageLookup for LedgerMessages {
     }
 
     fn mailboxes_of(&self, tenant: &TenantId, id: &MessageId) -> Result<Vec<(MailboxId, String)>, SeamError> {
-        let holders = self.0.mailboxes_of(tenant, id).map_err(seam)?;
-        let all = self.0.mailboxes(tenant).map_err(seam)?;
-        let named = all.into_iter().filter(|mailbox| holders.contains(&mailbox.id));
-        Ok(named.map(|mailbox| (mailbox.id, mailbox.name)).collect())
+        self.0.named_mailboxes_of(tenant, id).map_err(seam)
     }
 }
 

@@ -10,9 +10,13 @@ use rejoinder_models::{Manifest, Task};
 use rejoinder_pipeline::IngestConfig;
 use rejoinder_router::RouterConfig;
 use rejoinder_serving::ServingOptions;
+use rejoinder_store::qdrant::QdrantConfig;
+use rejoinder_vault::VaultConfig;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::privacy::RetentionConfig;
+use crate::schemas::SchemasConfig;
 use crate::targets::{LOCAL, TargetConfig};
 
 /// Everything [`crate::Rejoinder::open`] needs.
@@ -45,6 +49,58 @@ pub struct Config {
     /// How usage and audit are kept.
     #[serde(default)]
     pub usage: UsageOptions,
+    /// Where passages and reply pairs are searched.
+    #[serde(default)]
+    pub store: StoreSettings,
+    /// Encryption at rest.
+    #[serde(default)]
+    pub vault: VaultConfig,
+    /// Named attribute schemas.
+    #[serde(default)]
+    pub schemas: SchemasConfig,
+    /// How long mail is kept.
+    #[serde(default)]
+    pub retention: RetentionConfig,
+    /// Jobs of ingestion.
+    #[serde(default)]
+    pub jobs: JobsConfig,
+}
+
+/// Which vector store, and where.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// Which one.
+    pub kind: StoreKind,
+    /// The server, for `qdrant`.
+    pub qdrant: QdrantConfig,
+}
+
+/// A vector store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// Embedded, in the data folder: one process.
+    #[default]
+    Lancedb,
+    /// A Qdrant server or cluster.
+    Qdrant,
+}
+
+/// Jobs of ingestion over HTTP, and the folders that they read from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// Folder with one folder per tenant, whose files a job may be told to read. None: uploads only.
+    pub inbox: Option<PathBuf>,
+    /// Jobs that run at the same time, each of another tenant.
+    pub concurrent: usize,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { inbox: None, concurrent: 1 }
+    }
 }
 
 /// The firm's own domains and addresses. Empty: inferred per mailbox from its Sent folder and its owner.
@@ -157,6 +213,11 @@ impl Config {
             targets: Vec::new(),
             router: RouterConfig::default(),
             usage: UsageOptions::default(),
+            store: StoreSettings::default(),
+            vault: VaultConfig::default(),
+            schemas: SchemasConfig::default(),
+            retention: RetentionConfig::default(),
+            jobs: JobsConfig::default(),
         }
     }
 
@@ -171,6 +232,13 @@ impl Config {
         }
         self.models.language.validate()?;
         self.validate_router()?;
+        self.retention.validate().map_err(|problem| invalid(format!("[retention] {problem}")))?;
+        if self.store.kind == StoreKind::Qdrant {
+            self.store.qdrant.validate().map_err(|problem| invalid(format!("[store.qdrant] {problem}")))?;
+        }
+        if self.jobs.concurrent == 0 {
+            return Err(invalid("[jobs] concurrent must be at least 1".to_owned()));
+        }
         if self.models.workers == Some(0) {
             return Err(invalid("[models] workers must be at least 1, or left out for all cores".to_owned()));
         }
@@ -218,6 +286,16 @@ impl Config {
 
     pub(crate) fn store_path(&self) -> PathBuf {
         self.data_dir.join("lancedb")
+    }
+
+    /// API keys: a file of its own, which the command line changes while a server runs.
+    pub fn keys_path(&self) -> PathBuf {
+        self.data_dir.join("keys.sqlite")
+    }
+
+    /// What is uploaded, until it is read.
+    pub(crate) fn uploads_path(&self) -> PathBuf {
+        self.data_dir.join("uploads")
     }
 }
 

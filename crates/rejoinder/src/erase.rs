@@ -6,15 +6,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rejoinder_domain::{
-    Address, EraseScope, ErrorKind, MailboxId, Message, MessageId, SeamError, TenantId, VectorStore as _,
-};
+use rejoinder_domain::{EraseScope, ErrorKind, MailboxId, Message, MessageId, SeamError, TenantId};
 use rejoinder_ledger::Erased;
 
+use crate::feedback::blocking;
 use crate::rejoinder::fresh_id;
 use crate::{Error, Rejoinder};
 
-/// Messages that are looked at in one go when a person is searched for.
+/// Messages that are listed in one go.
 const PAGE: u32 = 500;
 
 /// What to erase.
@@ -78,14 +77,11 @@ impl Rejoinder {
                     Err(missing("mailbox"))
                 }
                 EraseTarget::Mailbox(id) => Ok(ledger.erase_mailbox(&of, &id)?),
-                EraseTarget::Person(email) => {
-                    let messages = of_person(|after| ledger.messages(&of, after, PAGE), &email)?;
-                    Ok(ledger.erase_messages(&of, &messages)?)
-                }
+                EraseTarget::Person(email) => Ok(ledger.erase_person(&of, &email)?),
                 EraseTarget::Tenant => {
                     let messages = ids(|after| ledger.messages(&of, after, PAGE))?;
                     ledger.erase_tenant(&of)?;
-                    Ok(Erased { messages, suggestions: 0 })
+                    Ok(Erased { messages, ..Erased::default() })
                 }
             }
         });
@@ -94,10 +90,11 @@ impl Rejoinder {
             EraseTarget::Tenant => EraseScope::Tenant,
             _ => EraseScope::Messages(erased.messages.clone()),
         };
-        let records = self.parts.lance.erase(tenant, &scope).await?;
+        let records = self.parts.store.erase(tenant, &scope).await?;
         if *target == EraseTarget::Tenant {
             let (journal, of) = (Arc::clone(&self.parts.routing.journal), tenant.clone());
             tokio::task::spawn_blocking(move || journal.erase_tenant(&of)).await.map_err(Error::Worker)??;
+            self.erase_uploads(tenant).await?;
         }
         // Answers that rest on what is gone; a person's words can stand in any answer.
         let about = matches!(target, EraseTarget::Message(_)).then_some(erased.messages.as_slice());
@@ -119,6 +116,20 @@ impl Rejoinder {
         })
     }
 
+    /// Erases messages that are too old to be kept. Returns how many.
+    pub(crate) async fn let_go(&self, tenant: &TenantId, messages: Vec<MessageId>) -> Result<u64, Error> {
+        let (ledger, of) = (Arc::clone(&self.parts.ledger), tenant.clone());
+        let erased = blocking(move || {
+            let _no_ingest = ledger.lock_ingest(&of)?;
+            Ok(ledger.erase_messages(&of, &messages)?)
+        })
+        .await?;
+        let count = erased.messages.len() as u64;
+        self.parts.store.erase(tenant, &EraseScope::Messages(erased.messages)).await?;
+        self.forget(tenant, None);
+        Ok(count)
+    }
+
     /// Asks again for all that was erased.
     async fn left(
         &self,
@@ -131,7 +142,10 @@ impl Rejoinder {
         let gone = erased.messages.clone();
         let asking = tokio::task::spawn_blocking(move || -> Result<usize, Error> {
             match target {
-                EraseTarget::Person(email) => Ok(of_person(|after| ledger.messages(&of, after, PAGE), &email)?.len()),
+                EraseTarget::Person(email) => {
+                    let held = ledger.held_on_person(&of, &email)?;
+                    Ok(held.messages.len() + held.suggestions.len())
+                }
                 EraseTarget::Tenant => Ok(ids(|after| ledger.messages(&of, after, PAGE))?.len()),
                 EraseTarget::Message(_) | EraseTarget::Mailbox(_) => {
                     let mut found = 0;
@@ -143,52 +157,17 @@ impl Rejoinder {
             }
         });
         let in_ledger = asking.await.map_err(Error::Worker)??;
-        Ok(in_ledger as u64 + self.parts.lance.erase(tenant, scope).await?)
+        Ok(in_ledger as u64 + self.parts.store.erase(tenant, scope).await?)
     }
-}
-
-/// Every message of which `email` is part.
-fn of_person<E>(
-    page: impl Fn(Option<&MessageId>) -> Result<Vec<Message>, E>,
-    email: &str,
-) -> Result<Vec<MessageId>, E> {
-    let email = email.trim().to_lowercase();
-    let mut found = Vec::new();
-    each(page, |message| {
-        if concerns(message, &email) {
-            found.push(message.id.clone());
-        }
-    })?;
-    Ok(found)
 }
 
 fn ids<E>(page: impl Fn(Option<&MessageId>) -> Result<Vec<Message>, E>) -> Result<Vec<MessageId>, E> {
-    let mut all = Vec::new();
-    each(page, |message| all.push(message.id.clone()))?;
-    Ok(all)
-}
-
-fn each<E>(
-    page: impl Fn(Option<&MessageId>) -> Result<Vec<Message>, E>,
-    mut look: impl FnMut(&Message),
-) -> Result<(), E> {
-    let mut after: Option<MessageId> = None;
+    let mut all: Vec<MessageId> = Vec::new();
     loop {
-        let messages = page(after.as_ref())?;
-        messages.iter().for_each(&mut look);
-        let full = messages.len() == PAGE as usize;
-        after = messages.last().map(|message| message.id.clone());
-        if !full {
-            return Ok(());
+        let messages = page(all.last())?;
+        all.extend(messages.iter().map(|message| message.id.clone()));
+        if messages.len() < PAGE as usize {
+            return Ok(all);
         }
     }
-}
-
-fn concerns(message: &Message, email: &str) -> bool {
-    let lists = [&message.reply_to, &message.to, &message.cc, &message.bcc];
-    let mut addresses = message.from.iter().chain(&message.sender).chain(lists.into_iter().flatten());
-    let is_theirs = |address: &Address| address.email.to_lowercase() == email;
-    addresses.any(is_theirs)
-        || message.body.text.to_lowercase().contains(email)
-        || message.subject.to_lowercase().contains(email)
 }

@@ -29,6 +29,9 @@ pub enum Error {
     /// A mailbox cannot be opened.
     #[error(transparent)]
     Source(#[from] rejoinder_mail::SourceError),
+    /// The keys of encryption at rest failed.
+    #[error("encryption at rest: {0}")]
+    Vault(#[source] rejoinder_vault::VaultError),
     /// A thread of ours failed.
     #[error("a worker thread failed")]
     Worker(#[source] tokio::task::JoinError),
@@ -44,6 +47,7 @@ impl Error {
             Self::Seam(error) => error.kind.clone(),
             Self::Ingest(error) => error.kind(),
             Self::Assist(error) => error.kind(),
+            Self::Vault(error) => error.kind(),
             Self::Worker(_) => ErrorKind::Internal,
         }
     }

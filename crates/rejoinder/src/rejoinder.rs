@@ -1,25 +1,31 @@
 //! The one object that a program holds: it opens every part and wires them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use rejoinder_assist::{
-    Assist, AssistParts, ExtractAnswer, ExtractRequest, MessageLookup, QueryEmbedder, SearchRequest, SearchResult,
-    SuggestAnswer, SuggestObserver, SuggestRequest, TextCleaner, Timer,
+    Assist, AssistConfig, AssistParts, ExtractAnswer, ExtractRequest, MessageLookup, QueryEmbedder, SearchRequest,
+    SearchResult, SuggestAnswer, SuggestObserver, SuggestRequest, TextCleaner, Timer,
 };
 use rejoinder_domain::{ErrorKind, LanguageModel, Message, MessageId, SeamError, TenantId, ThreadId, VectorStore};
 use rejoinder_ledger::{Ledger, MailboxStatus, Totals};
-use rejoinder_pipeline::{IngestReport, Observer, Pipeline};
+use rejoinder_pipeline::{IngestReport, Intake, JobRunner, Observer, Pipeline};
 use rejoinder_serving::Metrics;
-use rejoinder_store::{EmbeddingSpace, LanceStore, StoreConfig};
+use rejoinder_store::qdrant::QdrantStore;
+use rejoinder_store::{EmbeddingSpace, LanceStore, ManagedStore, StoreConfig, StoreHealth};
+use rejoinder_vault::Sealer;
+use serde_json::Value;
 
 use crate::Error;
 use crate::adapters::{BlockingEmbedder, LedgerMessages, MailCleaner, RuntimeTimer};
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 use crate::engine::{self, LoadedEmbedder};
+use crate::feedback::LedgerHistory;
 use crate::language::{self, LoadedLanguageModel};
+use crate::privacy::RetentionConfig;
 use crate::routing::{self, Routing};
+use crate::schemas::{NamedSchema, Schemas};
 
 /// Mail in, suggested replies with citations out. Cheap to clone; all clones are the same object.
 #[derive(Clone)]
@@ -30,12 +36,16 @@ pub struct Rejoinder {
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) lance: Arc<LanceStore>,
+    pub(crate) store: Arc<dyn ManagedStore>,
+    pub(crate) schemas: Schemas,
+    pub(crate) retention: RwLock<RetentionConfig>,
     pub(crate) embedder: LoadedEmbedder,
     pub(crate) queries: Option<Arc<BlockingEmbedder>>,
     pub(crate) language: LoadedLanguageModel,
     pub(crate) routing: Routing,
-    pipeline: Pipeline,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) intake: Intake,
+    pub(crate) runner: tokio::sync::OnceCell<JobRunner>,
     assist: Assist,
 }
 
@@ -96,25 +106,26 @@ impl Rejoinder {
         config.validate()?;
         std::fs::create_dir_all(&config.data_dir).map_err(|error| Error::DataFolder(config.data_dir.clone(), error))?;
         let opened = tokio::task::spawn_blocking(move || {
-            let ledger = Ledger::open(config.ledger_path())?;
+            let ledger = open_ledger(&config)?;
+            let schemas = Schemas::open(&config.schemas, &schema_check(&config.assist))?;
             let embedder = engine::load(&config.models)?;
             let language = language::load(&config.models)?;
             let routing = routing::open(&config, &language)?;
-            Ok::<_, Error>((config, ledger, embedder, language, routing))
+            Ok::<_, Error>((config, ledger, schemas, embedder, language, routing))
         });
-        let (config, ledger, embedder, language, routing) = opened.await.map_err(Error::Worker)??;
-        let ledger = Arc::new(ledger);
+        let (config, ledger, schemas, embedder, language, routing) = opened.await.map_err(Error::Worker)??;
         let running = embedder.embedder();
         let space =
             running.as_ref().map(|embedder| EmbeddingSpace { id: embedder.id().to_owned(), dims: embedder.dims() });
-        let lance = Arc::new(LanceStore::open(StoreConfig::new(config.store_path(), space)).await?);
-        let store: Arc<dyn VectorStore> = Arc::clone(&lance) as Arc<dyn VectorStore>;
+        let store = open_store(&config, space, ledger.vault().map(|_| ledger.sealer())).await?;
+        let searched: Arc<dyn VectorStore> = Arc::clone(&store) as Arc<dyn VectorStore>;
         let pipeline = Pipeline {
             ledger: Arc::clone(&ledger),
-            store: Arc::clone(&store),
+            store: Arc::clone(&searched),
             embedder: running.clone(),
             config: config.ingest.clone(),
         };
+        let intake = Intake::new(pipeline.clone(), config.ownership());
         if let LoadedEmbedder::Missing(why) = &embedder {
             refuse_a_silent_index(&ledger, &config.tenant, &pipeline.index_version(), why)?;
         }
@@ -123,19 +134,70 @@ impl Rejoinder {
         let queries =
             running.map(|embedder| Arc::new(BlockingEmbedder::new(embedder, config.models.kept_vector_bytes)));
         let assist = Assist::new(AssistParts {
-            store,
+            store: searched,
             embedder: queries.clone().map(|queries| queries as Arc<dyn QueryEmbedder>),
             language_model: routing.router.clone().map(|router| Arc::new(router) as Arc<dyn LanguageModel>),
             timer: Some(Arc::new(RuntimeTimer) as Arc<dyn Timer>),
             messages,
-            history: None,
+            history: Some(Arc::new(LedgerHistory(Arc::clone(&ledger)))),
             cleaner,
             index_version: pipeline.index_version(),
             config: config.assist.clone(),
         });
         Ok(Self {
-            parts: Arc::new(Parts { config, ledger, lance, embedder, queries, language, routing, pipeline, assist }),
+            parts: Arc::new(Parts {
+                retention: RwLock::new(config.retention.clone()),
+                config,
+                ledger,
+                store,
+                schemas,
+                embedder,
+                queries,
+                language,
+                routing,
+                pipeline,
+                intake,
+                runner: tokio::sync::OnceCell::new(),
+                assist,
+            }),
         })
+    }
+
+    /// The newest version of every attribute schema that the tenant can name.
+    pub fn schemas(&self, tenant: &TenantId) -> Vec<NamedSchema> {
+        self.parts.schemas.list(tenant)
+    }
+
+    /// A schema by its name, `close_out` or `close_out@2`.
+    pub fn schema(&self, tenant: &TenantId, name: &str) -> Option<NamedSchema> {
+        self.parts.schemas.get(tenant, name)
+    }
+
+    /// Reads the folder of schemas again. On an error everything stays as it was.
+    pub fn reload_schemas(&self) -> Result<(), Error> {
+        self.parts.schemas.reload(&schema_check(&self.parts.config.assist))
+    }
+
+    /// Where API keys are kept.
+    pub fn keys_path(&self) -> PathBuf {
+        self.parts.config.keys_path()
+    }
+
+    /// Whether the vector store answers; the error is why it does not.
+    pub async fn store_health(&self) -> Result<StoreHealth, Error> {
+        Ok(self.parts.store.health().await?)
+    }
+
+    /// Stops jobs, to be continued at the next start, and writes what waits to be written. To be called once, when nothing is
+    /// asked any more.
+    pub async fn close(&self) {
+        if let Some(runner) = self.parts.runner.get() {
+            runner.shutdown().await;
+        }
+        let journal = Arc::clone(&self.parts.routing.journal);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || journal.close()).await {
+            tracing::error!(kind = ?error.kind(), "the account of usage could not be closed");
+        }
     }
 
     /// The tenant that the configuration names.
@@ -153,7 +215,7 @@ impl Rejoinder {
         let report = self.parts.pipeline.ingest(tenant, paths, &self.parts.config.ownership(), observer).await?;
         if report.pending == 0 {
             // Everything is in this embedder's tables; those of another one only take space.
-            self.parts.lance.drop_other_spaces(tenant).await?;
+            self.parts.store.drop_other_spaces(tenant).await?;
         }
         Ok(report)
     }
@@ -199,6 +261,7 @@ impl Rejoinder {
         if let Some(model) = self.parts.language.model() {
             model.forget(tenant);
         }
+        self.parts.intake.forget(tenant);
     }
 
     /// What the language model did and does; `None` where none runs.
@@ -238,11 +301,13 @@ impl Rejoinder {
         limit: u32,
     ) -> Result<Vec<ThreadedMessage>, Error> {
         let page = self.parts.ledger.messages(tenant, after, limit)?;
+        let ids: Vec<MessageId> = page.iter().map(|message| message.id.clone()).collect();
+        let mut threads = self.parts.ledger.threads_of(tenant, &ids)?;
         let threaded = page.into_iter().map(|message| {
-            let thread_id = self.parts.ledger.thread_of(tenant, &message.id)?;
-            Ok(ThreadedMessage { message, thread_id })
+            let thread_id = threads.remove(&message.id);
+            ThreadedMessage { message, thread_id }
         });
-        threaded.collect()
+        Ok(threaded.collect())
     }
 
     /// A page of the items that could not be read.
@@ -254,6 +319,34 @@ impl Rejoinder {
     pub fn index_version(&self) -> String {
         self.parts.pipeline.index_version()
     }
+}
+
+/// The ledger, encrypted where the configuration says so.
+fn open_ledger(config: &Config) -> Result<Arc<Ledger>, Error> {
+    let ledger = match config.vault.keyring().map_err(Error::Vault)? {
+        Some(keyring) => Ledger::open_sealed(config.ledger_path(), keyring)?,
+        None => Ledger::open(config.ledger_path())?,
+    };
+    Ok(Arc::new(ledger))
+}
+
+async fn open_store(
+    config: &Config,
+    space: Option<EmbeddingSpace>,
+    sealer: Option<Arc<dyn Sealer>>,
+) -> Result<Arc<dyn ManagedStore>, Error> {
+    Ok(match config.store.kind {
+        StoreKind::Lancedb => {
+            Arc::new(LanceStore::open_sealed(StoreConfig::new(config.store_path(), space), sealer).await?)
+        }
+        StoreKind::Qdrant => Arc::new(QdrantStore::open(config.store.qdrant.clone(), space, sealer).await?),
+    })
+}
+
+/// What every named schema has to pass.
+fn schema_check(config: &AssistConfig) -> impl Fn(&Value) -> Result<(), String> {
+    let limits = config.limits.clone();
+    move |schema| Assist::check_schema(schema, &limits).map_err(|error| error.to_string())
 }
 
 /// An index with vectors cannot be searched without the model that made them.

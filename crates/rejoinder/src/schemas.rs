@@ -61,10 +61,7 @@ type Versions = BTreeMap<(String, u32), Arc<Value>>;
 impl Schemas {
     /// Reads the folder. Every file has to be a schema that extraction takes, as `check` says: an operator learns of a bad
     /// one when the program starts, not a person who closes a ticket.
-    pub(crate) fn open(
-        config: &SchemasConfig,
-        check: &dyn Fn(&Value) -> Result<(), String>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(config: &SchemasConfig, check: &dyn Fn(&Value) -> Result<(), String>) -> Result<Self, Error> {
         let known = read(config, check)?;
         Ok(Self { config: config.clone(), known: RwLock::new(known) })
     }
@@ -158,10 +155,7 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-fn read_file(
-    path: &Path,
-    check: &dyn Fn(&Value) -> Result<(), String>,
-) -> Result<((String, u32), Arc<Value>), Error> {
+fn read_file(path: &Path, check: &dyn Fn(&Value) -> Result<(), String>) -> Result<((String, u32), Arc<Value>), Error> {
     let failed = |problem: String| Error::Config(format!("[schemas] {}: {problem}", path.display()));
     let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
     if size > MAX_BYTES {
@@ -178,9 +172,8 @@ fn parse(
     check: &dyn Fn(&Value) -> Result<(), String>,
 ) -> Result<((String, u32), Arc<Value>), String> {
     let stem = file.strip_suffix(".json").and_then(|stem| stem.split_once('@'));
-    let sane = |name: &str| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
+    let sane =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     let named = stem.filter(|(name, _)| sane(name)).and_then(|(name, version)| Some((name, parse_version(version)?)));
     let Some((name, version)) = named else {
         return Err("a schema's file is called NAME@VERSION.json, as in close_out@2.json".to_owned());

@@ -9,7 +9,9 @@ use axum::extract::{Query, State};
 use jiff::Timestamp;
 use rejoinder::{AuditQuery, AuditRecord};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::auth::Tenant;
 use crate::page::{self, Limit};
 use crate::problem::Problem;
 use crate::server::App;
@@ -25,13 +27,14 @@ pub(crate) struct AuditParameters {
     limit: Limit,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct AuditAnswer {
     data: Vec<RecordDto>,
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditRecord)]
 struct RecordDto {
     attempt: String,
     at: Timestamp,
@@ -52,6 +55,7 @@ struct RecordDto {
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
     parameters: Result<Query<AuditParameters>, QueryRejection>,
 ) -> Result<Json<AuditAnswer>, Problem> {
     let asked = page::parameters(parameters)?;
@@ -63,7 +67,7 @@ pub(crate) async fn handle(
         limit: asked.limit.get()?,
     };
     let rejoinder = app.rejoinder.clone();
-    let audit = page::blocking(move || rejoinder.audit(rejoinder.default_tenant(), &query)).await?;
+    let audit = page::blocking(move || rejoinder.audit(&tenant, &query)).await?;
     Ok(Json(AuditAnswer { data: audit.records.into_iter().map(RecordDto::from).collect(), next_cursor: audit.next }))
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rejoinder_access::{AuthConfig, LimitsConfig};
 use serde::Deserialize;
 
 use crate::connection::ConnectionConfig;
@@ -25,6 +26,18 @@ pub struct ServerConfig {
     pub heartbeat_seconds: u64,
     /// Longest time that requests in flight get to finish at shutdown, seconds.
     pub shutdown_grace_seconds: u64,
+    /// Longest wait of a request for a place to work at, seconds; then it is answered 503 with `Retry-After`.
+    pub queue_wait_seconds: u64,
+    /// How long what a streamed suggestion said is kept for a client that comes back, seconds.
+    pub resume_seconds: u64,
+    /// Largest upload of an ingest job, bytes of all its files together.
+    pub max_upload_bytes: u64,
+    /// Whether `/metrics` is given without a credential.
+    pub metrics_open: bool,
+    /// Identity providers whose tokens are taken.
+    pub auth: AuthConfig,
+    /// How much each tenant may use.
+    pub limits: LimitsConfig,
     /// The OpenAI-shaped routes.
     pub openai: OpenAiConfig,
     /// Limits on connections and on slow clients.
@@ -68,6 +81,12 @@ impl Default for ServerConfig {
             request_timeout_seconds: 120,
             heartbeat_seconds: 15,
             shutdown_grace_seconds: 20,
+            queue_wait_seconds: 20,
+            resume_seconds: 120,
+            max_upload_bytes: 64 << 30,
+            metrics_open: false,
+            auth: AuthConfig::default(),
+            limits: LimitsConfig::default(),
             openai: OpenAiConfig::default(),
             connections: ConnectionConfig::default(),
             tls: None,
@@ -107,6 +126,8 @@ impl ServerConfig {
         let positive = [
             ("max_body_bytes", self.max_body_bytes),
             ("max_concurrent_requests", self.max_concurrent_requests),
+            ("queue_wait_seconds", seconds(self.queue_wait_seconds)),
+            ("resume_seconds", seconds(self.resume_seconds)),
             ("request_timeout_seconds", seconds(self.request_timeout_seconds)),
             ("heartbeat_seconds", seconds(self.heartbeat_seconds)),
             ("openai.max_tokens", self.openai.max_tokens),

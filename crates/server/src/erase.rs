@@ -5,14 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use jiff::Timestamp;
-use rejoinder::{EraseReceipt, EraseTarget, MailboxId, MessageId};
+use rejoinder::{EraseReceipt, EraseTarget, MailboxId, MessageId, TenantId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::auth::Tenant;
 use crate::problem::Problem;
 use crate::server::App;
 
 /// The answer's body; `rejoinder erase --json` prints it too.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Receipt {
     id: String,
     at: Timestamp,
@@ -38,23 +40,35 @@ impl From<EraseReceipt> for Receipt {
     }
 }
 
-pub(crate) async fn message(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Receipt>, Problem> {
-    erase(&app, EraseTarget::Message(MessageId::from_stored(id))).await
+pub(crate) async fn message(
+    State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
+    Path(id): Path<String>,
+) -> Result<Json<Receipt>, Problem> {
+    erase(&app, &tenant, EraseTarget::Message(MessageId::from_stored(id))).await
 }
 
-pub(crate) async fn mailbox(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Receipt>, Problem> {
-    erase(&app, EraseTarget::Mailbox(MailboxId::from_stored(id))).await
+pub(crate) async fn mailbox(
+    State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
+    Path(id): Path<String>,
+) -> Result<Json<Receipt>, Problem> {
+    erase(&app, &tenant, EraseTarget::Mailbox(MailboxId::from_stored(id))).await
 }
 
-pub(crate) async fn subject(State(app): State<Arc<App>>, Path(email): Path<String>) -> Result<Json<Receipt>, Problem> {
+pub(crate) async fn subject(
+    State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
+    Path(email): Path<String>,
+) -> Result<Json<Receipt>, Problem> {
     if !email.contains('@') {
         return Err(Problem::invalid("", "a person is named by an e-mail address"));
     }
-    erase(&app, EraseTarget::Person(email)).await
+    erase(&app, &tenant, EraseTarget::Person(email)).await
 }
 
-async fn erase(app: &App, target: EraseTarget) -> Result<Json<Receipt>, Problem> {
-    let tenant = app.rejoinder.default_tenant();
+async fn erase(app: &App, tenant: &TenantId, target: EraseTarget) -> Result<Json<Receipt>, Problem> {
+    app.live.forget(tenant);
     let receipt = app.rejoinder.erase(tenant, &target).await.map_err(|error| Problem::from_library(&error))?;
     Ok(Json(receipt.into()))
 }

@@ -10,7 +10,9 @@ use rejoinder::assist::{Caller, Evidence, ExtractInput, ExtractRequest};
 use rejoinder::{Extracted, Rejoinder, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use crate::auth::Tenant;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::server::App;
@@ -19,7 +21,7 @@ use crate::ticket::TicketDto;
 use crate::{egress, json};
 
 /// The request's body.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtractAttributesRequest {
     #[serde(default)]
@@ -30,6 +32,7 @@ pub struct ExtractAttributesRequest {
     #[serde(default)]
     written_at: Option<Timestamp>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     schema: Option<Value>,
     #[serde(default)]
     schema_name: Option<String>,
@@ -40,9 +43,11 @@ pub struct ExtractAttributesRequest {
 }
 
 /// The answer's body.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ExtractAttributesAnswer {
     id: String,
+    /// The named schema that was filled, with its version; null where the schema came with the request.
+    schema_name: Option<String>,
     attributes: Value,
     provider: String,
     model: String,
@@ -57,7 +62,8 @@ pub struct ExtractAttributesAnswer {
     usage: UsageDto,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Evidence)]
 struct EvidenceDto {
     pointer: String,
     value: Value,
@@ -72,7 +78,8 @@ struct EvidenceDto {
     agreement: &'static str,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
 struct ChangeDto {
     pointer: String,
     old: Value,
@@ -100,26 +107,35 @@ async fn answer(
         (Some(_), Some(_)) => return Err(Problem::invalid("/text", "send a text or a ticket, not both")),
         (None, None) => return Err(Problem::invalid("/text", "send a text or a ticket")),
     };
-    if request.schema_name.is_some() {
-        return Err(Problem::invalid("/schema_name", "named schemas are not supported yet; send the schema inline"));
-    }
-    let Some(schema) = request.schema else {
-        return Err(Problem::invalid("/schema", "send a JSON Schema"));
+    let (schema, named) = match (request.schema, request.schema_name) {
+        (Some(schema), None) => (schema, None),
+        (None, Some(name)) => {
+            let found = rejoinder.schema(tenant, &name);
+            let found = found.ok_or_else(|| Problem::invalid("/schema_name", "there is no schema of this name"))?;
+            ((*found.schema).clone(), Some(format!("{}@{}", found.name, found.version)))
+        }
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid("/schema_name", "send a schema or the name of one, not both"));
+        }
+        (None, None) => return Err(Problem::invalid("/schema", "send a JSON Schema or schema_name")),
     };
     let caller = Caller { request_id: request_id.to_owned(), egress: request.egress.map(Into::into) };
     let request = ExtractRequest { input, schema, current: request.current, caller };
     let extracted = rejoinder.extract(tenant, &request).await.map_err(|error| Problem::from_library(&error))?;
-    Ok(extracted.into())
+    Ok(ExtractAttributesAnswer { schema_name: named, ..extracted.into() })
 }
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
     Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
 ) -> Result<Json<ExtractAttributesAnswer>, Problem> {
     let request = json::read(&headers, body, &app.config)?;
-    answer(&app.rejoinder, app.rejoinder.default_tenant(), request, request_id.as_str()).await.map(Json)
+    let answer = answer(&app.rejoinder, &tenant, request, request_id.as_str()).await?;
+    app.access.charge_tokens(&tenant, answer.usage.tokens());
+    Ok(Json(answer))
 }
 
 impl From<Extracted> for ExtractAttributesAnswer {
@@ -128,6 +144,7 @@ impl From<Extracted> for ExtractAttributesAnswer {
         let changes = answer.changes.into_iter();
         Self {
             id: extracted.id,
+            schema_name: None,
             attributes: answer.attributes,
             provider: answer.provider,
             model: answer.model,

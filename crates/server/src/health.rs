@@ -1,6 +1,7 @@
 //! `GET /healthz` (the process lives) and `GET /readyz` (it can answer, and with what).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,33 +9,40 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rejoinder::{Place, TargetHealth};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::server::App;
 
+/// A store that is silent for longer is not ready.
+const STORE_ANSWERS_IN: Duration = Duration::from_secs(3);
 /// More records of usage than a burst leaves waiting.
 const MANY_UNWRITTEN: u64 = 2000;
 
-#[derive(Serialize)]
-struct Alive {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Alive {
     status: &'static str,
 }
 
-#[derive(Serialize)]
-struct Ready {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ready {
     status: &'static str,
     index_version: String,
     embedder: Option<String>,
     language_model: Option<String>,
-    messages: u64,
-    reply_pairs: u64,
-    pending: u64,
+    /// `lancedb` or `qdrant`.
+    store: &'static str,
+    /// Of the configured tenant; only where no credential is needed.
+    messages: Option<u64>,
+    reply_pairs: Option<u64>,
+    pending: Option<u64>,
     /// What of the tenant's text may leave the machine.
-    egress: &'static str,
+    egress: Option<&'static str>,
     targets: Vec<TargetDto>,
     notes: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Target)]
 struct TargetDto {
     name: String,
     model: String,
@@ -70,13 +78,24 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let rejoinder = app.rejoinder.clone();
     let targets: Vec<TargetDto> = rejoinder.targets().into_iter().map(TargetDto::from).collect();
     let egress = rejoinder.egress_policy(rejoinder.default_tenant()).as_str();
+    let store = tokio::time::timeout(STORE_ANSWERS_IN, rejoinder.store_health()).await;
     let status = tokio::task::spawn_blocking(move || rejoinder.status(rejoinder.default_tenant())).await;
     let Ok(Ok(status)) = status else {
         tracing::error!("not ready: the ledger cannot be read");
         let body = Json(Alive { status: "the ledger cannot be read" });
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     };
-    let pending = status.mailboxes.iter().map(|mailbox| mailbox.pending).sum();
+    let store = match store {
+        Ok(Ok(store)) => store,
+        Ok(Err(_)) | Err(_) => {
+            tracing::error!("not ready: the vector store does not answer");
+            let body = Json(Alive { status: "the vector store does not answer" });
+            return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+        }
+    };
+    // Where callers need a credential, nobody without one is told about the mail.
+    let open = app.access.authenticator().is_none();
+    let pending: u64 = status.mailboxes.iter().map(|mailbox| mailbox.pending).sum();
     let mut notes = Vec::new();
     if status.embedder_missing.is_some() {
         notes.push(
@@ -86,10 +105,11 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     if let (None, Some(why)) = (&status.language_model, &status.language_model_reason) {
         notes.push(format!("drafts are earlier replies: {why}"));
     }
-    if status.totals.messages == 0 {
+    notes.extend(store.warning);
+    if open && status.totals.messages == 0 {
         notes.push("no mail is indexed yet; run `rejoinder ingest`".to_owned());
     }
-    if pending > 0 {
+    if open && pending > 0 {
         notes.push(format!("{pending} messages are not in this index yet; run `rejoinder ingest` again"));
     }
     let journal = app.rejoinder.journal_health();
@@ -107,10 +127,11 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         index_version: status.index_version,
         embedder: status.embedder,
         language_model: status.language_model,
-        messages: status.totals.messages,
-        reply_pairs: status.totals.pairs,
-        pending,
-        egress,
+        store: store.kind,
+        messages: open.then_some(status.totals.messages),
+        reply_pairs: open.then_some(status.totals.pairs),
+        pending: open.then_some(pending),
+        egress: open.then_some(egress),
         targets,
         notes,
     })

@@ -20,8 +20,8 @@
 //! Invariants: without credentials it binds to loopback only; every error is an RFC 9457 problem (on
 //! the OpenAI-shaped routes one in OpenAI's shape) with a stable code and never internal text; the log holds ids, never bodies.
 //!
-//! Modules in reading order: [`server`], [`config`], `connection`, `tls`, `cors`, [`suggest`], `suggest_stream`, [`extract`], [`search`], `ticket`, `egress`, [`erase`], `health`,
-//! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, `trace`, [`problem`], `json`, [`request_id`].
+//! Modules in reading order: [`server`], [`config`], `routes`, `connection`, `tls`, `cors`, `auth`, `access`, `work`, `idempotency`, [`suggest`], `suggest_stream`, `live`, `suggestions`, `stats`, `messages`, `jobs`, `upload`, `schemas`, `subjects`, [`extract`], [`search`], `ticket`, `egress`, [`erase`], `health`,
+//! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, `trace`, `strict`, `openapi`, `docs`, [`problem`], `json`, [`request_id`].
 
 pub mod config;
 pub mod erase;
@@ -32,25 +32,42 @@ pub mod search;
 pub mod server;
 pub mod suggest;
 
+mod access;
 mod audit;
+mod auth;
 mod connection;
 mod cors;
+mod docs;
 mod egress;
 mod health;
+mod idempotency;
+mod jobs;
 mod json;
+mod live;
+mod messages;
 mod metrics;
 mod openai;
+mod openapi;
 mod page;
+mod routes;
+mod schemas;
 mod sse;
+mod stats;
+mod strict;
+mod subjects;
 mod suggest_stream;
+mod suggestions;
 mod ticket;
 mod tls;
 mod trace;
+mod upload;
 mod usage;
+mod work;
 
 pub use config::{OpenAiConfig, ServerConfig};
 pub use connection::ConnectionConfig;
 pub use cors::CorsConfig;
+pub use openapi::openapi;
 pub use problem::{InvalidField, Problem};
-pub use server::{BindError, Server};
+pub use server::{BindError, Control, Server};
 pub use tls::{TlsConfig, TlsError};

@@ -40,13 +40,18 @@ pub(crate) fn parameters<T>(read: Result<Query<T>, QueryRejection>) -> Result<T,
     Ok(parameters)
 }
 
-/// Reads on a thread that may block. What only the cursor can be wrong about is told as such.
+/// Reads on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, rejoinder::Error> + Send + 'static,
 ) -> Result<T, Problem> {
     let read = tokio::task::spawn_blocking(read).await.map_err(|_| Problem::internal())?;
-    read.map_err(|error| match error.kind() {
+    read.map_err(|error| problem_of(&error))
+}
+
+/// What only the cursor can be wrong about is told as such.
+pub(crate) fn problem_of(error: &rejoinder::Error) -> Problem {
+    match error.kind() {
         ErrorKind::Invalid => Problem::parameter("cursor", "this is no cursor of this list"),
-        _ => Problem::from_library(&error),
-    })
+        _ => Problem::from_library(error),
+    }
 }

@@ -1,15 +1,20 @@
 //! Errors as RFC 9457 problem documents: the one place where a failure becomes a status, a stable code and a safe text.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rejoinder::ErrorKind;
 use rejoinder::assist::AssistError;
+use rejoinder_access::Taken;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::access;
 use crate::request_id::RequestId;
 
 /// One invalid place in a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct InvalidField {
     /// JSON pointer into the request body (RFC 6901).
     pub pointer: String,
@@ -26,10 +31,12 @@ pub struct Problem {
     detail: String,
     errors: Vec<InvalidField>,
     retry_after_seconds: Option<u64>,
+    allowance: Option<Taken>,
 }
 
-#[derive(Serialize)]
-struct ProblemBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
@@ -41,12 +48,48 @@ struct ProblemBody<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None }
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_seconds: None,
+            allowance: None,
+        }
     }
 
     /// 400: the body is not JSON.
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not valid JSON", detail)
+    }
+
+    /// 400: the address is not well formed (RFC 3986).
+    pub(crate) fn malformed_address(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_address", "The address is not well formed", detail)
+    }
+
+    /// 400: a multipart body that cannot be read.
+    pub(crate) fn malformed_multipart() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_multipart",
+            "The body is not valid multipart/form-data",
+            "the upload broke off or is not multipart/form-data (RFC 7578)",
+        )
+    }
+
+    /// 503: the disk does not take what was sent.
+    pub(crate) fn no_space() -> Self {
+        Self {
+            retry_after_seconds: Some(60),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The service is not ready",
+                "what was sent cannot be written to the disk now",
+            )
+        }
     }
 
     /// 422: JSON, but not what the route takes.
@@ -92,6 +135,42 @@ impl Problem {
         )
     }
 
+    /// 401: no credential, or none that is valid.
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid credential is needed", detail)
+    }
+
+    /// 403: the credential is valid and does not allow this.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "The credential does not allow this", detail)
+    }
+
+    /// 503: the keys that credentials are checked with cannot be had.
+    pub(crate) fn credentials_unavailable(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after_seconds: Some(5),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is not ready", detail)
+        }
+    }
+
+    /// 404: an object that is not there, or not this tenant's.
+    pub(crate) fn no_such(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here", format!("there is no such {what}"))
+    }
+
+    /// 409: it contradicts what is stored.
+    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, "The request contradicts an earlier one", detail)
+    }
+
+    /// 429: the tenant's allowance is used up for the moment.
+    pub(crate) fn rate_limited(detail: impl Into<String>, retry_after_seconds: u64) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds.max(1)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too much in too short a time", detail)
+        }
+    }
+
     /// 404 for a route that does not exist.
     pub fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here", "no such route")
@@ -108,9 +187,9 @@ impl Problem {
     }
 
     /// 503: more requests at once than configured.
-    pub fn busy() -> Self {
+    pub(crate) fn busy(retry_after: Duration) -> Self {
         Self {
-            retry_after_seconds: Some(1),
+            retry_after_seconds: Some(retry_after.as_secs().max(1)),
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
@@ -118,6 +197,16 @@ impl Problem {
                 "too many requests at once; try again after the time in Retry-After",
             )
         }
+    }
+
+    /// 408: the body did not arrive within its time.
+    pub(crate) fn slow_body() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "The request came too slowly",
+            "the body did not arrive within its time (connections.body_timeout_seconds, body_bytes_per_second)",
+        )
     }
 
     /// 504: the configured time for one request is over.
@@ -128,6 +217,11 @@ impl Problem {
             "The request took too long",
             "the work was stopped at the configured time limit",
         )
+    }
+
+    /// Tells of the allowance that is used up.
+    pub(crate) fn allowance(&mut self, taken: Taken) {
+        self.allowance = Some(taken);
     }
 
     /// The stable code.
@@ -212,6 +306,7 @@ impl Problem {
 
     /// The document, with the request's id in it.
     pub(crate) fn document(&self, request_id: &RequestId) -> String {
+        debug_assert!(crate::openapi::codes::is_known(self.code), "{} is not documented", self.code);
         let body = ProblemBody {
             r#type: format!("urn:rejoinder:problem:{}", self.code),
             title: self.title,
@@ -224,11 +319,22 @@ impl Problem {
         serde_json::to_string(&body).unwrap_or_default()
     }
 
+    /// What the headers say of it, whatever shape the document has.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(taken) = self.allowance {
+            access::tell(headers, taken);
+        }
+    }
+
     /// The document as a response.
     pub(crate) fn into_response_for(self, request_id: &RequestId) -> Response {
         let mut response = (self.status, self.document(request_id)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        self.tell(headers);
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

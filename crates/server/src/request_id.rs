@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
+use crate::connection::BodyWatch;
 use crate::problem::Problem;
 
 /// The header's name.
@@ -46,7 +47,12 @@ pub(crate) fn unique() -> String {
 pub(crate) async fn assign(mut request: Request, next: Next) -> Response {
     let id = request.headers().get(&HEADER).and_then(RequestId::from_client).unwrap_or_else(RequestId::fresh);
     request.extensions_mut().insert(id.clone());
+    let body = request.extensions().get::<BodyWatch>().cloned();
     let mut response = next.run(request).await;
+    // Whatever a handler made of a body that broke off: who was too slow is told so.
+    if body.is_some_and(|body| body.was_slow()) && response.status() != StatusCode::REQUEST_TIMEOUT {
+        response = Problem::slow_body().into_response();
+    }
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.into_response_for(&id);
     }

@@ -9,17 +9,21 @@ use jiff::Timestamp;
 use rejoinder::assist::{SearchRequest, SearchResult};
 use rejoinder::{Direction, Filter, MailboxId, Rejoinder, TenantId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::auth::Tenant;
 use crate::json;
 use crate::problem::Problem;
 use crate::server::App;
 
 /// The request's body.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchBody {
+    #[schema(min_length = 1, pattern = r"\S")]
     query: String,
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 100)]
     limit: Option<usize>,
     #[serde(default)]
     since: Option<Timestamp>,
@@ -33,9 +37,10 @@ pub struct SearchBody {
     participants: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Direction)]
 #[serde(rename_all = "snake_case")]
-enum DirectionDto {
+pub(crate) enum DirectionDto {
     Inbound,
     Outbound,
     Internal,
@@ -43,13 +48,14 @@ enum DirectionDto {
 }
 
 /// The answer's body: a list of one page, since a ranking has no stable next one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SearchAnswer {
     data: Vec<ResultDto>,
     next_cursor: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = SearchResult)]
 struct ResultDto {
     message_id: String,
     mailbox: String,
@@ -85,11 +91,12 @@ pub async fn search(rejoinder: &Rejoinder, tenant: &TenantId, body: SearchBody) 
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
     headers: HeaderMap,
     body: json::Body,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let request = json::read(&headers, body, &app.config)?;
-    search(&app.rejoinder, app.rejoinder.default_tenant(), request).await.map(Json)
+    search(&app.rejoinder, &tenant, request).await.map(Json)
 }
 
 impl From<SearchResult> for ResultDto {

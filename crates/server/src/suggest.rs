@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use rejoinder::assist::{Attempt, Caller, Citation, NoSuggestion, Retrieval, SuggestRequest, Suggestion, Usage};
 use rejoinder::{Cost, MailboxId, Rejoinder, Suggested, TenantId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
+use crate::auth::Tenant;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::server::App;
@@ -18,7 +21,7 @@ use crate::ticket::TicketDto;
 use crate::{egress, json, suggest_stream};
 
 /// The request's body.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuggestReplyRequest {
     ticket: TicketDto,
@@ -29,8 +32,10 @@ pub struct SuggestReplyRequest {
     #[serde(default)]
     language: Option<String>,
     #[serde(default = "one")]
+    #[schema(default = 1, minimum = 1, maximum = 5)]
     candidates: u32,
     #[serde(default)]
+    #[schema(minimum = 1)]
     max_tokens: Option<u32>,
     #[serde(default)]
     egress: Option<egress::Egress>,
@@ -42,9 +47,11 @@ pub struct SuggestReplyRequest {
     retrieval: RetrievalDto,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[schema(as = RetrievalOptions)]
 #[serde(deny_unknown_fields, default)]
 struct RetrievalDto {
+    #[schema(minimum = 1, maximum = 100)]
     limit: Option<usize>,
     since: Option<Timestamp>,
     mailboxes: Vec<String>,
@@ -55,7 +62,7 @@ fn one() -> u32 {
 }
 
 /// The answer's body.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SuggestReplyAnswer {
     id: String,
     ticket_id: String,
@@ -68,7 +75,8 @@ pub struct SuggestReplyAnswer {
     index_version: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Suggestion)]
 pub(crate) struct SuggestionDto {
     text: String,
     provider: String,
@@ -81,14 +89,16 @@ pub(crate) struct SuggestionDto {
     citations: Vec<CitationDto>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Check)]
 struct CheckDto {
     name: &'static str,
     passed: bool,
     detail: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Citation)]
 pub(crate) struct CitationDto {
     n: u32,
     message_id: String,
@@ -102,7 +112,8 @@ pub(crate) struct CitationDto {
     score: f32,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub(crate) struct AttemptDto {
     provider: String,
     model: String,
@@ -111,7 +122,8 @@ pub(crate) struct AttemptDto {
     usage: UsageDto,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
 pub(crate) struct UsageDto {
     input_tokens: u64,
     cached_input_tokens: u64,
@@ -119,7 +131,8 @@ pub(crate) struct UsageDto {
     cost: Option<f64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Timings)]
 struct TimingsDto {
     retrieve: u64,
     first_token: u64,
@@ -144,22 +157,56 @@ async fn whole(
     request: &SuggestRequest,
 ) -> Result<SuggestReplyAnswer, Problem> {
     let suggested = rejoinder.suggest(tenant, request).await.map_err(|error| Problem::from_library(&error))?;
-    Ok(suggested.into())
+    keep(rejoinder, tenant, request, suggested).await
+}
+
+/// Keeps the suggestion before it is shown: whoever has its id can tell what became of it.
+pub(crate) async fn keep(
+    rejoinder: &Rejoinder,
+    tenant: &TenantId,
+    request: &SuggestRequest,
+    suggested: Suggested,
+) -> Result<SuggestReplyAnswer, Problem> {
+    let answer = SuggestReplyAnswer::from(suggested.clone());
+    let body = serde_json::to_value(&answer).map_err(|_| Problem::internal())?;
+    rejoinder
+        .keep_suggestion(tenant, request, &suggested, body)
+        .await
+        .map_err(|error| Problem::from_library(&error))?;
+    Ok(answer)
+}
+
+impl SuggestReplyAnswer {
+    /// What its models read and wrote.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.usage.tokens()
+    }
+}
+
+impl UsageDto {
+    /// Input and output together.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.input_tokens + self.output_tokens
+    }
 }
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
     Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
 ) -> Result<Response, Problem> {
+    let digest = body.as_ref().map(|body| Sha256::digest(body).into()).unwrap_or_default();
     let request: SuggestReplyRequest = json::read(&headers, body, &app.config)?;
     let stream = request.stream;
     let request = request.into_request(request_id.as_str());
     if stream {
-        return suggest_stream::respond(&app, request, request_id).await;
+        let asked = suggest_stream::Asked { request, digest, request_id };
+        return suggest_stream::respond(&app, tenant, asked, &headers).await;
     }
-    let answer = whole(&app.rejoinder, app.rejoinder.default_tenant(), &request).await?;
+    let answer = whole(&app.rejoinder, &tenant, &request).await?;
+    app.access.charge_tokens(&tenant, answer.tokens());
     Ok(Json(answer).into_response())
 }
 

@@ -1,30 +1,36 @@
 //! `POST /v1/suggest-reply` with `stream: true`: what becomes known, as server-sent events.
 //!
-//! `retrieval`, `draft`, `delta`, `citation`, `restart`, then `done` with the whole answer or `error` with a problem; each
-//! with its number as `id`. What fails before the first event is an ordinary problem with its status.
+//! `retrieval`, `draft`, `delta`, `citation`, `restart`, then `done` with the whole answer or `error` with a problem. The `id` of
+//! an event is the suggestion's id and the event's number, `sug_...:3`: sent back as `Last-Event-ID`, with the same request or
+//! to `GET /v1/suggest-reply/{id}/events`, it gives what came after. What fails before the first event is an ordinary problem
+//! with its status.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_core::Stream;
-use rejoinder::Suggested;
+use rejoinder::TenantId;
 use rejoinder::assist::{SuggestEvent, SuggestObserver, SuggestRequest};
 use serde::Serialize;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Sleep, sleep};
 
+use crate::auth::Tenant;
+use crate::live::{Live, Reader, Said};
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::server::App;
 use crate::sse;
-use crate::suggest::{CitationDto, SuggestReplyAnswer, SuggestionDto};
+use crate::suggest::{self, CitationDto, SuggestionDto};
+
+/// The header of a client that comes back (HTML, section 9.2.4).
+const LAST_EVENT_ID: &str = "last-event-id";
 
 #[derive(Serialize)]
 struct Retrieved {
@@ -36,146 +42,162 @@ struct Delta<'a> {
     text: &'a str,
 }
 
-#[derive(Serialize)]
-struct Nothing {}
-
-/// Begins the answer.
+/// Begins the answer, or goes on with it where the client names the last event that it got of the same request.
 pub(crate) async fn respond(
     app: &Arc<App>,
-    request: SuggestRequest,
-    request_id: RequestId,
+    tenant: TenantId,
+    asked: Asked,
+    headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let (sender, receiver) = unbounded_channel();
-    let rejoinder = app.rejoinder.clone();
-    let work = async move {
-        let observer = Sender(sender);
-        rejoinder.suggest_observed(rejoinder.default_tenant(), &request, &observer).await
+    let known = match last_event(headers)? {
+        Some((id, number)) => app.live.find(&tenant, &id).filter(|live| live.is_of(&asked.digest)).zip(Some(number)),
+        None => None,
     };
-    let mut events = Events {
-        work: Box::pin(work),
-        receiver,
-        limit: Box::pin(sleep(Duration::from_secs(app.config.request_timeout_seconds))),
-        ready: VecDeque::new(),
-        number: 0,
-        begun: false,
-        ended: false,
-        failure: None,
-        request_id,
+    let (live, after) = match known {
+        Some(known) => known,
+        None => (app.live.begin(app.rejoinder.new_suggestion_id(), tenant, asked.digest, asked.request), 0),
     };
+    follow(app, &live, after, asked.request_id).await
+}
+
+/// A request to be answered by events.
+pub(crate) struct Asked {
+    /// The request.
+    pub(crate) request: SuggestRequest,
+    /// SHA-256 of its body.
+    pub(crate) digest: [u8; 32],
+    /// Its id.
+    pub(crate) request_id: RequestId,
+}
+
+/// `GET /v1/suggest-reply/{id}/events`: the events of a streamed suggestion from `Last-Event-ID` on, as long as they are kept.
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
+    Extension(request_id): Extension<RequestId>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let after = match last_event(&headers)? {
+        Some((of, number)) if of == id => number,
+        Some(_) => return Err(Problem::parameter("Last-Event-ID", "it is of another suggestion")),
+        None => 0,
+    };
+    let live = app.live.find(&tenant, &id).ok_or_else(|| Problem::no_such("streamed suggestion, or not any more"))?;
+    follow(&app, &live, after, request_id).await
+}
+
+async fn follow(app: &Arc<App>, live: &Arc<Live>, after: usize, request_id: RequestId) -> Result<Response, Problem> {
+    let worker = Arc::clone(app);
+    let mut reader = live.read(after, |live| work(worker, live, request_id));
     let heartbeat = app.config.heartbeat();
-    let begun = poll_fn(|context| events.poll_begun(context));
-    if let Ok(Err(problem)) = tokio::time::timeout(heartbeat, begun).await {
+    let first = match tokio::time::timeout(heartbeat, reader.next()).await {
+        Ok(first) => first,
+        Err(_) => return Ok(sse::response(Events::new(reader, None), heartbeat)),
+    };
+    if let (Some((1, _)), Some(problem)) = (&first, live.take_failure()) {
         return Err(problem);
     }
-    Ok(sse::response(events, heartbeat))
+    Ok(sse::response(Events::new(reader, first), heartbeat))
 }
 
-/// Hands on what becomes known; a client that is gone needs nothing.
-struct Sender(UnboundedSender<SuggestEvent>);
+/// `sug_...:3` is the third event of that suggestion.
+fn last_event(headers: &HeaderMap) -> Result<Option<(String, usize)>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    // A client that never got an event sends an empty one.
+    if text.is_empty() && value.is_empty() {
+        return Ok(None);
+    }
+    let read = text.rsplit_once(':').and_then(|(id, number)| Some((id.to_owned(), number.parse().ok()?)));
+    read.map(Some).ok_or_else(|| Problem::parameter("Last-Event-ID", "this is no id of an event of this server"))
+}
 
-impl SuggestObserver for Sender {
+async fn work(app: Arc<App>, live: Arc<Live>, request_id: RequestId) {
+    let limit = Duration::from_secs(app.config.request_timeout_seconds);
+    let teller = Teller(Arc::clone(&live));
+    let answered = async {
+        let tenant = live.tenant();
+        let mut suggested = app
+            .rejoinder
+            .suggest_observed(tenant, live.request(), &teller)
+            .await
+            .map_err(|error| Problem::from_library(&error))?;
+        live.id().clone_into(&mut suggested.id);
+        suggest::keep(&app.rejoinder, tenant, live.request(), suggested).await
+    };
+    match tokio::time::timeout(limit, answered).await {
+        Ok(Ok(answer)) => {
+            app.access.charge_tokens(live.tenant(), answer.tokens());
+            live.end("done", text(&answer));
+        }
+        Ok(Err(problem)) => live.fail(problem, &request_id),
+        Err(_) => live.fail(Problem::timed_out(), &request_id),
+    }
+}
+
+/// Writes what becomes known into the log.
+struct Teller(Arc<Live>);
+
+impl SuggestObserver for Teller {
     fn event(&self, event: SuggestEvent) {
-        let _ = self.0.send(event);
-    }
-}
-
-/// The events of one suggestion. Dropping it drops the work.
-struct Events {
-    work: Pin<Box<dyn Future<Output = Result<Suggested, rejoinder::Error>> + Send>>,
-    receiver: UnboundedReceiver<SuggestEvent>,
-    limit: Pin<Box<Sleep>>,
-    ready: VecDeque<Event>,
-    number: u64,
-    /// Whether anything but a failure is known.
-    begun: bool,
-    ended: bool,
-    failure: Option<Problem>,
-    request_id: RequestId,
-}
-
-impl Events {
-    /// Ready as soon as it is known whether the answer begins or fails.
-    fn poll_begun(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Problem>> {
-        while !self.begun && !self.ended {
-            ready!(self.poll_work(context));
-        }
-        Poll::Ready(match self.failure.take() {
-            Some(problem) if !self.begun => Err(problem),
-            _ => Ok(()),
-        })
-    }
-
-    /// Ready when there is one more event. It must not be polled after the end.
-    fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // The work tells of events while it is polled, so what it told is looked for before and after.
-        if let Poll::Ready(Some(event)) = self.receiver.poll_recv(context) {
-            self.known(event);
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(result) = self.work.as_mut().poll(context) {
-            while let Ok(event) = self.receiver.try_recv() {
-                self.known(event);
-            }
-            match result {
-                Ok(suggested) => self.push("done", &SuggestReplyAnswer::from(suggested)),
-                Err(error) => self.fail(Problem::from_library(&error)),
-            }
-            self.ended = true;
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(Some(event)) = self.receiver.poll_recv(context) {
-            self.known(event);
-            return Poll::Ready(());
-        }
-        ready!(self.limit.as_mut().poll(context));
-        self.fail(Problem::timed_out());
-        Poll::Ready(())
-    }
-
-    fn known(&mut self, event: SuggestEvent) {
         match event {
             SuggestEvent::Retrieval(found) => {
                 let citations = found.into_iter().map(CitationDto::from).collect();
-                self.push("retrieval", &Retrieved { citations });
+                self.0.say("retrieval", text(&Retrieved { citations }));
             }
-            SuggestEvent::Draft(draft) => self.push("draft", &SuggestionDto::from(*draft)),
-            SuggestEvent::Delta(text) => self.push("delta", &Delta { text: &text }),
-            SuggestEvent::Citation(citation) => self.push("citation", &CitationDto::from(citation)),
-            SuggestEvent::Restart => self.push("restart", &Nothing {}),
+            SuggestEvent::Draft(draft) => self.0.say("draft", text(&SuggestionDto::from(*draft))),
+            SuggestEvent::Delta(delta) => self.0.say("delta", text(&Delta { text: &delta })),
+            SuggestEvent::Citation(citation) => self.0.say("citation", text(&CitationDto::from(citation))),
+            SuggestEvent::Restart => self.0.say("restart", "{}".to_owned()),
         }
     }
+}
 
-    fn push(&mut self, name: &str, data: &impl Serialize) {
-        self.begun = true;
-        let text = serde_json::to_string(data).unwrap_or_default();
-        self.queue(name, text);
-    }
+fn text(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}
 
-    fn fail(&mut self, problem: Problem) {
-        self.ended = true;
-        let text = problem.document(&self.request_id);
-        self.queue("error", text);
-        self.failure = Some(problem);
-    }
+/// What a read of the log is waited for by.
+type Next = Pin<Box<dyn Future<Output = (Option<(usize, Said)>, Reader)> + Send>>;
 
-    fn queue(&mut self, name: &str, text: String) {
-        self.number += 1;
-        self.ready.push_back(Event::default().id(self.number.to_string()).event(name).data(text));
+/// The events of one connection. Dropping it is hanging up.
+struct Events {
+    ready: Option<Event>,
+    id: String,
+    next: Option<Next>,
+}
+
+impl Events {
+    fn new(reader: Reader, first: Option<(usize, Said)>) -> Self {
+        let id = reader.live().id().to_owned();
+        let ready = first.map(|(number, said)| event(&id, number, &said));
+        Self { ready, id, next: Some(Box::pin(read(reader))) }
     }
+}
+
+async fn read(mut reader: Reader) -> (Option<(usize, Said)>, Reader) {
+    (reader.next().await, reader)
+}
+
+fn event(id: &str, number: usize, said: &Said) -> Event {
+    Event::default().id(format!("{id}:{number}")).event(said.name).data(&*said.data)
 }
 
 impl Stream for Events {
     type Item = Result<Event, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(event)));
-            }
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            ready!(self.poll_work(context));
+        if let Some(event) = self.ready.take() {
+            return Poll::Ready(Some(Ok(event)));
         }
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let (said, reader) = std::task::ready!(next.as_mut().poll(context));
+        let Some((number, said)) = said else {
+            self.next = None;
+            return Poll::Ready(None);
+        };
+        self.next = Some(Box::pin(read(reader)));
+        Poll::Ready(Some(Ok(event(&self.id, number, &said))))
     }
 }

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use rejoinder::assist::{Customer, Ticket, TicketDirection, TicketMessage};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = Ticket)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TicketDto {
     id: String,
@@ -15,14 +17,16 @@ pub(crate) struct TicketDto {
     messages: Vec<MessageDto>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[schema(as = Customer)]
 #[serde(deny_unknown_fields, default)]
 struct CustomerDto {
     email: Option<String>,
     name: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = TicketMessage)]
 #[serde(deny_unknown_fields)]
 struct MessageDto {
     direction: DirectionDto,
@@ -36,7 +40,8 @@ struct MessageDto {
     html: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[schema(as = TicketDirection)]
 #[serde(rename_all = "snake_case")]
 enum DirectionDto {
     Inbound,

@@ -9,7 +9,9 @@ use axum::extract::{Query, State};
 use jiff::{SignedDuration, Timestamp};
 use rejoinder::{BudgetLeft, Cost, Step, UsageQuery, UsageSum};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::auth::Tenant;
 use crate::page::{self, Limit};
 use crate::problem::Problem;
 use crate::server::App;
@@ -29,7 +31,8 @@ pub(crate) struct UsageParameters {
     limit: Limit,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[schema(as = Step)]
 #[serde(rename_all = "snake_case")]
 enum StepDto {
     Minute,
@@ -39,14 +42,15 @@ enum StepDto {
     Month,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct UsageAnswer {
     data: Vec<SumDto>,
     next_cursor: Option<String>,
     budgets: Vec<BudgetDto>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageSum)]
 struct SumDto {
     begin: Timestamp,
     purpose: &'static str,
@@ -64,7 +68,8 @@ struct SumDto {
     open_cost: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Budget)]
 struct BudgetDto {
     /// The rule's place in the configuration, from 0.
     rule: usize,
@@ -76,6 +81,7 @@ struct BudgetDto {
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
     parameters: Result<Query<UsageParameters>, QueryRejection>,
 ) -> Result<Json<UsageAnswer>, Problem> {
     let asked = page::parameters(parameters)?;
@@ -84,10 +90,7 @@ pub(crate) async fn handle(
     let from = asked.from.unwrap_or_else(|| to.checked_sub(days).unwrap_or(Timestamp::MIN));
     let query = UsageQuery { from, to, step: asked.step.into(), cursor: asked.cursor, limit: asked.limit.get()? };
     let rejoinder = app.rejoinder.clone();
-    let read = move || {
-        let tenant = rejoinder.default_tenant();
-        rejoinder.usage(tenant, &query).map(|report| (report, rejoinder.budgets(tenant)))
-    };
+    let read = move || rejoinder.usage(&tenant, &query).map(|report| (report, rejoinder.budgets(&tenant)));
     let (report, budgets) = page::blocking(read).await?;
     Ok(Json(UsageAnswer {
         data: report.sums.into_iter().map(SumDto::from).collect(),

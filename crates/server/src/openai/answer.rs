@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use rejoinder::{AttemptOutcome, Cost, FinishReason, ModelAttempt, TokenUsage};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Who gave the answer.
 const PROVIDER: HeaderName = HeaderName::from_static("x-rejoinder-provider");
@@ -10,7 +11,8 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-rejoinder-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-rejoinder-attempts");
 
 /// OpenAI's `usage`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = CompletionUsage)]
 pub(crate) struct UsageDto {
     prompt_tokens: usize,
     completion_tokens: usize,
@@ -18,13 +20,15 @@ pub(crate) struct UsageDto {
     prompt_tokens_details: PromptTokensDto,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = PromptTokensDetails)]
 struct PromptTokensDto {
     cached_tokens: usize,
 }
 
 /// The extra object of an answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Routing)]
 pub(crate) struct RoutingDto {
     provider: Option<String>,
     attempts: Vec<AttemptDto>,
@@ -36,7 +40,8 @@ pub(crate) struct RoutingDto {
     unrestored: u32,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = RoutingAttempt)]
 struct AttemptDto {
     provider: String,
     model: String,

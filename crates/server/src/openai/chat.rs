@@ -1,26 +1,31 @@
 //! `POST /v1/chat/completions`: the handler, and the answer in one piece.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures_core::Stream;
 use jiff::Timestamp;
 use rejoinder::{
     Egress, ErrorKind, FinishReason, GenerateEvent, GenerateStream, Generated, ModelAttempt, ModelInfo, ModelKind,
-    SeamError, TokenUsage, ToolCallPart,
+    SeamError, TenantId, TokenUsage, ToolCallPart,
 };
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::{self, RoutingDto, UsageDto};
 use super::error::OpenAiError;
 use super::models::find;
 use super::request::{self, Defaults, Delivery};
 use super::stream;
+use crate::auth::Tenant;
 use crate::json;
 use crate::request_id::{RequestId, unique};
 use crate::server::App;
@@ -29,8 +34,9 @@ use crate::sse::next_item;
 /// Narrows what of this request may leave the machine.
 const EGRESS: &str = "x-rejoinder-egress";
 
-#[derive(Serialize)]
-struct Completion {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatCompletion)]
+pub(crate) struct Completion {
     id: String,
     object: &'static str,
     created: i64,
@@ -42,7 +48,8 @@ struct Completion {
     rejoinder: Option<RoutingDto>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatChoice)]
 struct Choice {
     index: u32,
     message: Message,
@@ -50,7 +57,8 @@ struct Choice {
     finish_reason: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatAnswerMessage)]
 struct Message {
     role: &'static str,
     content: Option<String>,
@@ -59,14 +67,16 @@ struct Message {
     tool_calls: Vec<CallDto>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ToolCall)]
 struct CallDto {
     id: String,
     r#type: &'static str,
     function: FunctionDto,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = CalledFunction)]
 struct FunctionDto {
     name: String,
     arguments: String,
@@ -85,14 +95,14 @@ pub(crate) struct Head {
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
     Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: json::Body,
 ) -> Result<Response, OpenAiError> {
     let body: Value = json::read(&headers, body, &app.config)?;
-    let tenant = app.rejoinder.default_tenant();
     let deadline = Duration::from_secs(app.config.request_timeout_seconds);
-    let asked = request::read(body, &Defaults { tenant, config: &app.config.openai, deadline })?;
+    let asked = request::read(body, &Defaults { tenant: &tenant, config: &app.config.openai, deadline })?;
     let models = app.rejoinder.models();
     let wanted = find(&models, &asked.model, ModelKind::Chat)?;
     let mut question = asked.generate;
@@ -104,11 +114,32 @@ pub(crate) async fn handle(
         created: Timestamp::now().as_second(),
         model: label(&models, wanted).unwrap_or(asked.model),
     };
-    let stream = app.rejoinder.generate(tenant, question).await.map_err(|error| OpenAiError::from_library(&error))?;
+    let stream = app.rejoinder.generate(&tenant, question).await.map_err(|error| OpenAiError::from_library(&error))?;
+    let stream: GenerateStream = Box::pin(Charged { stream, app: Arc::clone(&app), tenant });
     if asked.delivery.stream {
         return stream::respond(stream, head, asked.delivery, app.config.heartbeat()).await;
     }
     whole(stream, head, asked.delivery).await
+}
+
+/// An answer whose tokens are taken from the tenant's allowance when it ends.
+struct Charged {
+    stream: GenerateStream,
+    app: Arc<App>,
+    tenant: TenantId,
+}
+
+impl Stream for Charged {
+    type Item = Result<GenerateEvent, SeamError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = std::task::ready!(self.stream.as_mut().poll_next(context));
+        if let Some(Ok(GenerateEvent::Done(generated))) = &next {
+            let tokens = generated.usage.input + generated.usage.output;
+            self.app.access.charge_tokens(&self.tenant, tokens as u64);
+        }
+        Poll::Ready(next)
+    }
 }
 
 /// The narrowest thing that a header can say is a misspelt policy: it is refused.

@@ -10,10 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use rejoinder::{ModelKind, Role};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::error::OpenAiError;
 use super::fields::{Fields, expected};
 use super::models::find;
+use crate::auth::Tenant;
 use crate::config::OpenAiConfig;
 use crate::json;
 use crate::server::App;
@@ -21,7 +23,7 @@ use crate::server::App;
 /// What the texts are: `passage` (to be found, the default) or `query` (to search with). Some models tell them apart.
 const ROLE: &str = "x-rejoinder-role";
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct EmbeddingList {
     object: &'static str,
     data: Vec<EmbeddingDto>,
@@ -29,14 +31,16 @@ pub(crate) struct EmbeddingList {
     usage: UsageDto,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Embedding)]
 struct EmbeddingDto {
     object: &'static str,
     index: usize,
     embedding: VectorDto,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EmbeddingVector)]
 #[serde(untagged)]
 enum VectorDto {
     Numbers(Vec<f32>),
@@ -44,7 +48,8 @@ enum VectorDto {
     Base64(String),
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EmbeddingUsage)]
 struct UsageDto {
     prompt_tokens: usize,
     total_tokens: usize,
@@ -59,13 +64,13 @@ struct EmbeddingsRequest {
 
 pub(crate) async fn handle(
     State(app): State<Arc<App>>,
+    Tenant(tenant): Tenant,
     headers: HeaderMap,
     body: json::Body,
 ) -> Result<Json<EmbeddingList>, OpenAiError> {
     let request = read(json::read(&headers, body, &app.config)?, &app.config.openai)?;
     find(&app.rejoinder.models(), &request.model, ModelKind::Embedding)?;
-    let tenant = app.rejoinder.default_tenant();
-    let embedded = app.rejoinder.embed(tenant, request.texts, role(&headers)?).await;
+    let embedded = app.rejoinder.embed(&tenant, request.texts, role(&headers)?).await;
     let embedded = embedded.map_err(|error| OpenAiError::from_library(&error).about("input"))?;
     let dims = embedded.vectors.first().map_or(0, Vec::len);
     if request.dimensions.is_some_and(|wanted| wanted != dims as u64) {

@@ -6,6 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rejoinder::{ErrorKind, ModelAttempt, SeamError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::problem::{Problem, chain};
 
@@ -27,12 +28,14 @@ pub(crate) struct OpenAiError {
     should_retry: Option<bool>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiError)]
+pub(crate) struct Document<'a> {
     error: Body<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiErrorBody)]
 struct Body<'a> {
     message: &'a str,
     r#type: &'a str,
@@ -88,6 +91,12 @@ impl OpenAiError {
     pub(crate) fn restarted() -> Self {
         let message = "the model failed after it had begun to answer; what was sent is void, ask again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "stream_restarted", message)
+    }
+
+    /// 503 for a client whose stream outlives the server.
+    pub(crate) fn stopping() -> Self {
+        let message = "the server stops; ask again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "service_unavailable", message)
     }
 
     /// The answer ended without an end.
@@ -238,7 +247,11 @@ impl IntoResponse for OpenAiError {
 /// Middleware: a problem of what surrounds a handler (too busy, too late, wrong method) in OpenAI's shape.
 pub(crate) async fn shaped(mut response: Response) -> Response {
     match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => OpenAiError::from(problem).into_response(),
+        Some(problem) => {
+            let mut response = OpenAiError::from(&problem).into_response();
+            problem.tell(response.headers_mut());
+            response
+        }
         None => response,
     }
 }

@@ -12,14 +12,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 
-use crate::server::{App, limit_work};
+use crate::routes;
+use crate::server::App;
 
 mod answer;
 mod chat;
+pub(crate) mod document;
 mod embeddings;
 mod error;
 mod fields;
@@ -29,18 +30,20 @@ mod request;
 mod stream;
 mod tools;
 
+pub(crate) use error::Document as ErrorDocument;
+
 /// The routes; every error of theirs, also of what surrounds them, has OpenAI's shape.
 pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let work = Router::new()
         .route("/v1/chat/completions", post(chat::handle))
         .route("/v1/embeddings", post(embeddings::handle))
-        .method_not_allowed_fallback(async || crate::Problem::method_not_allowed())
-        .layer(DefaultBodyLimit::max(app.config.max_body_bytes))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), limit_work));
-    Router::new()
+        .method_not_allowed_fallback(async || crate::Problem::method_not_allowed());
+    let read = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::one))
-        .method_not_allowed_fallback(async || crate::Problem::method_not_allowed())
-        .merge(work)
+        .method_not_allowed_fallback(async || crate::Problem::method_not_allowed());
+    Router::new()
+        .merge(routes::model_routes(app, work))
+        .merge(routes::read_routes(app, read))
         .layer(middleware::map_response(error::shaped))
 }

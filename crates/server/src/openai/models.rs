@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use rejoinder::{ModelInfo, ModelKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::OpenAiError;
 use crate::server::App;
@@ -13,13 +14,14 @@ use crate::server::App;
 /// Names that leave the choice of the model to the server.
 const ANY: [&str; 2] = ["auto", "rejoinder"];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ModelList {
     object: &'static str,
     data: Vec<ModelDto>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Model)]
 pub(crate) struct ModelDto {
     id: String,
     object: &'static str,
@@ -29,7 +31,8 @@ pub(crate) struct ModelDto {
     rejoinder: DetailDto,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ModelDetail)]
 struct DetailDto {
     kind: &'static str,
     /// Who serves it, in the order in which they are asked; each name can be used as a model's.

@@ -24,6 +24,7 @@ use super::answer::{self, RoutingDto, UsageDto};
 use super::chat::Head;
 use super::error::OpenAiError;
 use super::request::Delivery;
+use crate::connection::LastEvent;
 use crate::request_id::unique;
 use crate::sse;
 
@@ -100,7 +101,10 @@ pub(crate) async fn respond(
     if let Ok(Err(error)) = tokio::time::timeout(heartbeat, first).await {
         return Err(error);
     }
-    Ok(sse::response(chunks, heartbeat))
+    let mut response = sse::response(chunks, heartbeat);
+    let last = format!("data: {}\n\n", OpenAiError::stopping().document());
+    response.extensions_mut().insert(LastEvent(last.into()));
+    Ok(response)
 }
 
 /// The chunks of one answer. Dropping it drops the model's work.

@@ -1,0 +1,49 @@
+//! Requests that are carried out once, however often they are sent; the keys and answers are in the ledger.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rejoinder_domain::TenantId;
+use rejoinder_ledger::{Begun, RequestKey, StoredResponse};
+
+use crate::Error;
+use crate::feedback::blocking;
+use crate::rejoinder::Rejoinder;
+
+impl Rejoinder {
+    /// Takes a key for the request with this SHA-256.
+    pub async fn begin_request(
+        &self,
+        tenant: &TenantId,
+        route: &str,
+        key: &str,
+        digest: [u8; 32],
+    ) -> Result<Begun, Error> {
+        let (ledger, of, route, key) =
+            (Arc::clone(&self.parts.ledger), tenant.clone(), route.to_owned(), key.to_owned());
+        blocking(move || Ok(ledger.begin(&of, RequestKey { route: &route, key: &key }, &digest, Timestamp::now())?))
+            .await
+    }
+
+    /// Keeps the answer of a request that was begun.
+    pub async fn finish_request(
+        &self,
+        tenant: &TenantId,
+        route: &str,
+        key: &str,
+        response: StoredResponse,
+    ) -> Result<(), Error> {
+        let (ledger, of, route, key) =
+            (Arc::clone(&self.parts.ledger), tenant.clone(), route.to_owned(), key.to_owned());
+        // Nearly every answer repeats words of a ticket or a message.
+        let finish = move || Ok(ledger.finish(&of, RequestKey { route: &route, key: &key }, &response, true)?);
+        blocking(finish).await.map(|_| ())
+    }
+
+    /// Lets go of a key whose request came to nothing.
+    pub async fn abandon_request(&self, tenant: &TenantId, route: &str, key: &str) -> Result<(), Error> {
+        let (ledger, of, route, key) =
+            (Arc::clone(&self.parts.ledger), tenant.clone(), route.to_owned(), key.to_owned());
+        blocking(move || Ok(ledger.abandon(&of, RequestKey { route: &route, key: &key })?)).await.map(|_| ())
+    }
+}
