@@ -49,7 +49,7 @@ pub fn from_fields(fields: MessageFields, limits: &Limits) -> Result<(Message, V
     let mut losses = Vec::new();
     let content = content(fields.text.as_deref(), fields.html.as_deref(), limits, &mut losses);
     let subject = fields.subject.split_whitespace().collect::<Vec<_>>().join(" ");
-    let from = fields.from.map(address).filter(|from| !from.email.is_empty() || !from.name.is_empty());
+    let from = fields.from.as_ref().map(address).filter(|from| !from.email.is_empty() || !from.name.is_empty());
     if from.is_none() && subject.is_empty() && content.source == BodySource::Empty {
         return Err(skipped("it has neither an author, nor a subject, nor a text".to_owned()));
     }
@@ -65,8 +65,8 @@ pub fn from_fields(fields: MessageFields, limits: &Limits) -> Result<(Message, V
         references: ids(fields.references),
         subject,
         from,
-        to: fields.to.into_iter().map(address).collect(),
-        cc: fields.cc.into_iter().map(address).collect(),
+        to: fields.to.iter().map(address).collect(),
+        cc: fields.cc.iter().map(address).collect(),
         sent_at: fields.sent_at,
         ..Envelope::default()
     };
@@ -97,7 +97,7 @@ fn content(text: Option<&str>, page: Option<&str>, limits: &Limits, losses: &mut
 }
 
 /// As addresses are everywhere: trimmed, the address in lower case.
-fn address(address: Address) -> Address {
+fn address(address: &Address) -> Address {
     Address { name: address.name.trim().to_owned(), email: address.email.trim().to_lowercase() }
 }
 

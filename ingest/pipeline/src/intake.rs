@@ -187,6 +187,19 @@ impl Intake {
         Ok(Learned { question, reply, mailbox: mailbox_id(LEARNED_FORMAT, LEARNED_FORMAT) })
     }
 
+    /// Reads the digests of a tenant's messages ahead, so that the next message need not: after a start, after an ingest.
+    ///
+    /// # Errors
+    /// [`IngestError::Ledger`] when the ledger fails.
+    pub async fn warm(&self, tenant: &TenantId) -> Result<(), IngestError> {
+        let job = self.job(tenant)?;
+        let seat = self.seat(tenant);
+        let mut known = Arc::clone(&seat).lock_owned().await;
+        let count = blocking(move || Arrival { job: &job, format: API_FORMAT, name: "" }.warm(&mut known)).await?;
+        self.trim(tenant, count);
+        Ok(())
+    }
+
     /// Forgets what is known by heart of a tenant, as after an erasure. What is kept are digests, never text.
     pub fn forget(&self, tenant: &TenantId) {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
@@ -199,22 +212,9 @@ impl Intake {
         name: String,
         messages: Vec<Accepted>,
     ) -> Result<Vec<Indexed>, IngestError> {
-        self.pipeline.config.validate().map_err(IngestError::Config)?;
+        let job = self.job(tenant)?;
         let seat = self.seat(tenant);
         let mut known = Arc::clone(&seat).lock_owned().await;
-        let job = Job {
-            ledger: Arc::clone(&self.pipeline.ledger),
-            store: Arc::clone(&self.pipeline.store),
-            embedder: self.pipeline.embedder.clone(),
-            config: self.pipeline.config.clone(),
-            tenant: tenant.clone(),
-            paths: Vec::new(),
-            ownership: self.ownership.clone(),
-            version: self.pipeline.index_version(),
-            gauge: Arc::new(Gauge::new()),
-            runtime: tokio::runtime::Handle::current(),
-            on_mailbox: None,
-        };
         let (indexed, count) = blocking(move || {
             let arrival = Arrival { job: &job, format, name: &name };
             let mut indexed = Vec::with_capacity(messages.len());
@@ -233,6 +233,24 @@ impl Intake {
         .await?;
         self.trim(tenant, count);
         Ok(indexed)
+    }
+
+    /// What the work is done with.
+    fn job(&self, tenant: &TenantId) -> Result<Job, IngestError> {
+        self.pipeline.config.validate().map_err(IngestError::Config)?;
+        Ok(Job {
+            ledger: Arc::clone(&self.pipeline.ledger),
+            store: Arc::clone(&self.pipeline.store),
+            embedder: self.pipeline.embedder.clone(),
+            config: self.pipeline.config.clone(),
+            tenant: tenant.clone(),
+            paths: Vec::new(),
+            ownership: self.ownership.clone(),
+            version: self.pipeline.index_version(),
+            gauge: Arc::new(Gauge::new()),
+            runtime: tokio::runtime::Handle::current(),
+            on_mailbox: None,
+        })
     }
 
     fn seat(&self, tenant: &TenantId) -> Arc<tokio::sync::Mutex<Option<Known>>> {

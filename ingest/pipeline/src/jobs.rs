@@ -170,10 +170,10 @@ fn leads_out(folder: &Path, root: &Path) -> bool {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
             match std::fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.is_symlink() => {
-                    if path.canonicalize().is_ok_and(|path| !path.starts_with(root)) {
-                        return true;
-                    }
+                Ok(metadata)
+                    if metadata.is_symlink() && path.canonicalize().is_ok_and(|path| !path.starts_with(root)) =>
+                {
+                    return true;
                 }
                 Ok(metadata) if metadata.is_dir() => stack.push(path),
                 _ => {}

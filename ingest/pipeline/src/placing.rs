@@ -76,6 +76,12 @@ impl Arrival<'_> {
         Ok(Indexed { id, thread_id, status, chunks, pairs, losses: new.losses })
     }
 
+    /// Brings what is known by heart up to date, ahead of the next message. Returns of how many messages that is.
+    pub(crate) fn warm(&self, known: &mut Option<Known>) -> Result<usize, IngestError> {
+        let mut lock = self.job.ledger.lock_writing(&self.job.tenant)?;
+        Ok(self.known(known, &mut lock)?.len())
+    }
+
     /// `false` where the message was erased meanwhile.
     fn write(&self, known: &mut Option<Known>, mailbox: &MailboxId, new: &Accepted) -> Result<bool, IngestError> {
         let Self { job, .. } = self;
@@ -92,14 +98,12 @@ impl Arrival<'_> {
                 if !standing.in_mailbox && !self.record(mailbox, new)? {
                     return Ok(false);
                 }
-                match self.place(known, id)? {
-                    Some(questions) => questions,
+                let Some(questions) = self.place(known, id)? else {
                     // Something that was known by heart is gone: an erasure. It is read again.
-                    None => {
-                        lock.advance()?;
-                        continue;
-                    }
-                }
+                    lock.advance()?;
+                    continue;
+                };
+                questions
             };
             self.store(id, &questions)?;
             let after = job.ledger.standing_of(&job.tenant, mailbox, id)?;

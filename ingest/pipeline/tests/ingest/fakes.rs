@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +70,7 @@ impl FileStore {
         let _lock = self.lock.lock().unwrap();
         let path = self.path(tenant, pool);
         let mut text = String::new();
-        if std::fs::read(&path).is_ok_and(|old| !old.is_empty() && !old.ends_with(b"\n")) {
+        if is_torn(&path) {
             text.push('\n');
         }
         for line in lines {
@@ -97,6 +97,13 @@ impl FileStore {
         }
         records
     }
+}
+
+/// Whether the last line has no end.
+fn is_torn(path: &Path) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    let mut last = [b'\n'];
+    file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).is_ok() && last != *b"\n"
 }
 
 #[async_trait]

@@ -276,7 +276,7 @@ fn a_watched_folder_is_taken_file_by_file_and_nothing_twice() {
     let config = WatchConfig {
         poll: Duration::from_millis(20),
         settle: Duration::from_millis(60),
-        patience: Duration::from_secs(60),
+        patience: Duration::from_mins(1),
     };
     let names = |site: &Site| {
         let page = site.pipeline.ledger.jobs(&tenant(), None, 100).unwrap();
