@@ -137,6 +137,12 @@ impl Serving {
         Answer { status, headers: headers.to_lowercase(), body: body.to_owned() }
     }
 
+    /// Asks the server to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(told.success());
+    }
+
     /// Tells the server to stop and returns whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
         let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");

@@ -37,7 +37,18 @@ fn what_is_known_comes_at_once_and_the_whole_answer_last() {
     let whole = server.post(ROUTE, &request(json!({}))).json();
     let streamed = events(&server.post(ROUTE, &request(json!({"stream": true}))));
     let ids: Vec<String> = streamed.iter().map(|event| event.id.clone()).collect();
-    assert_eq!(ids, (1..=streamed.len()).map(|number| number.to_string()).collect::<Vec<_>>());
+    let done = streamed.last().unwrap().json();
+    let id = done["id"].as_str().unwrap();
+    assert_eq!(ids, (1..=streamed.len()).map(|number| format!("{id}:{number}")).collect::<Vec<_>>());
+    // Who comes back with the id of an event gets what came after it, by either way.
+    let last = format!("last-event-id: {}", ids[1]);
+    let body = request(json!({"stream": true}));
+    let json = ["-H", "content-type: application/json", "--data-binary", &body, "-H", &last];
+    let again = events(&server.call(ROUTE, &json));
+    assert_eq!(again.iter().map(|event| &event.id).collect::<Vec<_>>(), ids[2..].iter().collect::<Vec<_>>());
+    let followed = events(&server.call(&format!("{ROUTE}/{id}/events"), &["-H", &last]));
+    assert_eq!(followed.last().map(|event| event.id.clone()), ids.last().cloned());
+    assert_eq!(remotes.provider("remote").requests(), 2, "nothing was asked again");
     let names = names(&streamed);
     assert_eq!(names[..2], ["retrieval", "draft"], "{names:?}");
     assert_eq!(names.last(), Some(&"done"));

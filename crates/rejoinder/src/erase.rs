@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rejoinder_domain::{EraseScope, ErrorKind, MailboxId, Message, MessageId, SeamError, TenantId};
-use rejoinder_ledger::Erased;
+use rejoinder_ledger::{Erased, IngestLock, Ledger, WritingLock};
 
 use crate::feedback::blocking;
 use crate::rejoinder::fresh_id;
@@ -66,11 +66,11 @@ impl Rejoinder {
     pub async fn erase(&self, tenant: &TenantId, target: &EraseTarget) -> Result<EraseReceipt, Error> {
         let ledger = Arc::clone(&self.parts.ledger);
         let (asked, of) = (target.clone(), tenant.clone());
-        let work = tokio::task::spawn_blocking(move || -> Result<Erased, Error> {
-            let _no_ingest = ledger.lock_ingest(&of)?;
+        let work = blocking(move || {
+            let locks = Locks::take(&ledger, &of)?;
             let missing =
                 |what: &str| Error::Seam(SeamError::new(ErrorKind::NotFound, format!("there is no such {what}")));
-            match asked {
+            let erased = match asked {
                 EraseTarget::Message(id) if ledger.message(&of, &id)?.is_none() => Err(missing("message")),
                 EraseTarget::Message(id) => Ok(ledger.erase_messages(&of, &[id])?),
                 EraseTarget::Mailbox(id) if !ledger.mailboxes(&of)?.iter().any(|mailbox| mailbox.id == id) => {
@@ -83,14 +83,16 @@ impl Rejoinder {
                     ledger.erase_tenant(&of)?;
                     Ok(Erased { messages, ..Erased::default() })
                 }
-            }
+            };
+            erased.map(|erased: Erased| (erased, locks))
         });
-        let erased = work.await.map_err(Error::Worker)??;
+        let (erased, locks) = work.await?;
         let scope = match target {
             EraseTarget::Tenant => EraseScope::Tenant,
             _ => EraseScope::Messages(erased.messages.clone()),
         };
         let records = self.parts.store.erase(tenant, &scope).await?;
+        drop(locks);
         if *target == EraseTarget::Tenant {
             let (journal, of) = (Arc::clone(&self.parts.routing.journal), tenant.clone());
             tokio::task::spawn_blocking(move || journal.erase_tenant(&of)).await.map_err(Error::Worker)??;
@@ -119,13 +121,14 @@ impl Rejoinder {
     /// Erases messages that are too old to be kept. Returns how many.
     pub(crate) async fn let_go(&self, tenant: &TenantId, messages: Vec<MessageId>) -> Result<u64, Error> {
         let (ledger, of) = (Arc::clone(&self.parts.ledger), tenant.clone());
-        let erased = blocking(move || {
-            let _no_ingest = ledger.lock_ingest(&of)?;
-            Ok(ledger.erase_messages(&of, &messages)?)
+        let (erased, locks) = blocking(move || {
+            let locks = Locks::take(&ledger, &of)?;
+            Ok((ledger.erase_messages(&of, &messages)?, locks))
         })
         .await?;
         let count = erased.messages.len() as u64;
         self.parts.store.erase(tenant, &EraseScope::Messages(erased.messages)).await?;
+        drop(locks);
         self.forget(tenant, None);
         Ok(count)
     }
@@ -158,6 +161,22 @@ impl Rejoinder {
         });
         let in_ledger = asking.await.map_err(Error::Worker)??;
         Ok(in_ledger as u64 + self.parts.store.erase(tenant, scope).await?)
+    }
+}
+
+/// Held until ledger and store are rid of what is erased: no ingest runs, and no single message on its way puts back what
+/// goes.
+struct Locks {
+    _ingest: IngestLock,
+    _writing: WritingLock,
+}
+
+impl Locks {
+    fn take(ledger: &Ledger, tenant: &TenantId) -> Result<Self, Error> {
+        let ingest = ledger.lock_ingest(tenant)?;
+        let mut writing = ledger.lock_writing(tenant)?;
+        writing.advance()?;
+        Ok(Self { _ingest: ingest, _writing: writing })
     }
 }
 

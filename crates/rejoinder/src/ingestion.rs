@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rejoinder_domain::{ErrorKind, TenantId};
 use rejoinder_ledger::{ItemStatus, JobItemPage, JobPage, JobRecord, JobSource};
 use rejoinder_pipeline::jobs::{JobOrder, fresh_job_id, path_below};
-use rejoinder_pipeline::runner::RunnerConfig;
+use rejoinder_pipeline::runner::{AfterIngest, RunnerConfig};
 use rejoinder_pipeline::watching::{Watch, WatchConfig};
 use rejoinder_pipeline::{Delivery, Indexed, IngestError, JobRunner};
 
@@ -44,6 +44,9 @@ impl Rejoinder {
 
     /// Begins to work on jobs, on what an earlier process left first. One process does that for a data folder.
     pub async fn start_jobs(&self) -> Result<(), Error> {
+        if self.parts.runner.get().is_none() {
+            self.remove_orphans().await?;
+        }
         self.runner().await.map(|_| ())
     }
 
@@ -54,16 +57,40 @@ impl Rejoinder {
                 uploads: Some(self.parts.config.uploads_path()),
                 ..RunnerConfig::default()
             };
-            let store = Arc::clone(&self.parts.store);
-            let after: rejoinder_pipeline::runner::AfterIngest = Arc::new(move |tenant, _| {
-                let (store, tenant) = (Arc::clone(&store), tenant.clone());
+            let (store, intake) = (Arc::clone(&self.parts.store), self.parts.intake.clone());
+            let after: AfterIngest = Arc::new(move |tenant, _| {
+                let (store, intake, tenant) = (Arc::clone(&store), intake.clone(), tenant.clone());
                 // Everything is in this embedder's tables; those of another one only take space.
-                Box::pin(async move { store.drop_other_spaces(&tenant).await.map(|_| ()).map_err(IngestError::Store) })
+                Box::pin(async move {
+                    store.drop_other_spaces(&tenant).await.map_err(IngestError::Store)?;
+                    // Else the next message would wait for the digests to be read.
+                    intake.warm(&tenant).await
+                })
             });
             let (pipeline, ownership) = (self.parts.pipeline.clone(), self.parts.config.ownership());
             JobRunner::start(pipeline, ownership, config, Some(after)).await
         };
         Ok(self.parts.runner.get_or_try_init(start).await?)
+    }
+
+    /// Removes uploads that no job knows: the process died before they were whole.
+    async fn remove_orphans(&self) -> Result<(), Error> {
+        let (ledger, root) = (Arc::clone(&self.parts.ledger), self.parts.config.uploads_path());
+        blocking(move || {
+            let folders = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().collect::<Vec<_>>();
+            for of_tenant in folders(&root) {
+                let Ok(tenant) = TenantId::new(of_tenant.file_name().to_string_lossy().as_ref()) else { continue };
+                for upload in folders(&of_tenant.path()) {
+                    let id = upload.file_name().to_string_lossy().into_owned();
+                    if ledger.job(&tenant, &id)?.is_none() {
+                        let removed = std::fs::remove_dir_all(upload.path());
+                        tracing::info!(job = id, ok = removed.is_ok(), "an upload that was never whole is removed");
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// An id for a job that is about to be made.

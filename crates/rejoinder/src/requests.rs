@@ -25,18 +25,18 @@ impl Rejoinder {
             .await
     }
 
-    /// Keeps the answer of a request that was begun.
+    /// Keeps the answer of a request that was begun. `holds_text` says whether words of a message or a ticket can stand in it:
+    /// an erasure removes such answers.
     pub async fn finish_request(
         &self,
         tenant: &TenantId,
         route: &str,
         key: &str,
-        response: StoredResponse,
+        (response, holds_text): (StoredResponse, bool),
     ) -> Result<(), Error> {
         let (ledger, of, route, key) =
             (Arc::clone(&self.parts.ledger), tenant.clone(), route.to_owned(), key.to_owned());
-        // Nearly every answer repeats words of a ticket or a message.
-        let finish = move || Ok(ledger.finish(&of, RequestKey { route: &route, key: &key }, &response, true)?);
+        let finish = move || Ok(ledger.finish(&of, RequestKey { route: &route, key: &key }, &response, holds_text)?);
         blocking(finish).await.map(|_| ())
     }
 

@@ -73,6 +73,15 @@ impl Access {
         self.needed
     }
 
+    /// What is wrong with the identity providers.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let ill = self.authenticator.health().into_iter().filter_map(|issuer| {
+            let what = if issuer.keys == 0 { "there are none" } else { "older ones are used" };
+            issuer.failing.then(|| format!("the keys of the issuer {} cannot be fetched: {what}", issuer.issuer))
+        });
+        ill.collect()
+    }
+
     /// Takes what is in force from now on.
     pub(crate) fn reconfigure(&self, auth: &AuthConfig, limits: &LimitsConfig) -> Result<(), String> {
         limits.validate().map_err(|error| error.to_string())?;

@@ -106,6 +106,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         notes.push(format!("drafts are earlier replies: {why}"));
     }
     notes.extend(store.warning);
+    notes.extend(app.access.notes());
     if open && status.totals.messages == 0 {
         notes.push("no mail is indexed yet; run `rejoinder ingest`".to_owned());
     }

@@ -23,6 +23,8 @@ use crate::server::App;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Routes whose answers hold ids and counts. They outlive an erasure: a job that was ordered once is not run again.
+const IDS_ONLY: [&str; 3] = ["POST /v1/messages", "POST /v1/ingest/jobs", "POST /v1/feedback"];
 /// Longer keys are refused.
 const MAX_KEY: usize = 255;
 /// Larger answers are not kept, and such a request is carried out again.
@@ -197,7 +199,9 @@ impl Keeper {
     async fn keep(mut self, body: Vec<u8>) {
         let Some(claim) = self.claim.take() else { return };
         let response = StoredResponse { body, ..self.response.clone() };
-        let kept = self.app.rejoinder.finish_request(&claim.tenant, &claim.route, &claim.key, response).await;
+        let holds_text = !IDS_ONLY.contains(&claim.route.as_str());
+        let kept =
+            self.app.rejoinder.finish_request(&claim.tenant, &claim.route, &claim.key, (response, holds_text)).await;
         if let Err(error) = kept {
             tracing::warn!(kind = ?error.kind(), "an answer could not be kept under its key");
         }

@@ -168,7 +168,9 @@ pub(crate) async fn keep(
     suggested: Suggested,
 ) -> Result<SuggestReplyAnswer, Problem> {
     let answer = SuggestReplyAnswer::from(suggested.clone());
-    let body = serde_json::to_value(&answer).map_err(|_| Problem::internal())?;
+    // By way of the text: the numbers are kept as they are shown.
+    let shown = serde_json::to_string(&answer).and_then(|text| serde_json::from_str(&text));
+    let body = shown.map_err(|_| Problem::internal())?;
     rejoinder
         .keep_suggestion(tenant, request, &suggested, body)
         .await

@@ -55,10 +55,9 @@ pub(crate) async fn receive(app: &App, tenant: &TenantId, boundary: String, body
     let Some(first) = names.first() else {
         return Err(Problem::parameter("file", "the upload has no file"));
     };
-    let (name, path) = match names.len() {
-        1 => (first.clone(), folder.path.join(first)),
-        count => (format!("{count} files"), folder.path.clone()),
-    };
+    let name = if names.len() == 1 { first.clone() } else { format!("{} files", names.len()) };
+    // The folder, so that it goes with its files.
+    let path = folder.path.clone();
     let job = app.rejoinder.submit_upload(tenant, Upload { id, name, path, bytes }).await;
     let job = job.map_err(|error| Problem::from_library(&error))?;
     folder.keep();
