@@ -1,6 +1,7 @@
-//! Vectors and full text: the embedded store behind [`rejoinder_domain::VectorStore`], and what every store must do.
+//! Vectors and full text: the stores behind [`rejoinder_domain::VectorStore`], and what every store must do.
 //!
-//! [`LanceStore`] keeps records in LanceDB tables in a folder. A search looks by vector (cosine; exact unless an
+//! [`LanceStore`] keeps records in LanceDB tables in a folder, `QdrantStore` on a Qdrant server or cluster; they rank alike, and
+//! [`ManagedStore`] is what the facade holds. A search looks by vector (cosine; exact unless an
 //! approximate index is configured) and by words (BM25), and [`fusion`] makes one ranking of both. The words are made by [`analysis`]:
 //! LanceDB's own tokenizers know one language per index, mail has several, so the index is given terms that are stemmed
 //! already, each record in its own language.
@@ -31,11 +32,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Invariants: no table holds two tenants' records or two embedders' vectors; no error repeats a record's text; what
+//! With a [`rejoinder_vault::Sealer`] both keep texts sealed and index blind terms, which changes no ranking.
+//!
+//! Invariants: no table, and no posting list of a collection, holds two tenants' records, and no search, count or score depends
+//! on another tenant's; no table or
+//! collection holds two embedders' vectors, or sealed records beside plain ones; no error repeats a record's text; what
 //! [`conformance`] checks holds for every store. The crate does not know how vectors are made, where messages come from,
 //! or what a suggestion is.
 //!
-//! Modules in reading order: [`analysis`], [`fusion`], [`lance`], [`conformance`].
+//! Modules in reading order: [`analysis`], [`fusion`], `plan` (a query, checked), `records` and `sealing` (what is stored),
+//! `lance`, `qdrant`, [`conformance`].
 
 pub mod analysis;
 pub mod conformance;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as the test does")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rejoinder_domain::{
@@ -12,6 +13,7 @@ use rejoinder_domain::{
 };
 use rejoinder_store::conformance::{self, Harness};
 use rejoinder_store::{EmbeddingSpace, LanceStore, StoreConfig};
+use rejoinder_vault::{Keyring, MemoryKeys, Sealer, Vault};
 
 struct Folder(tempfile::TempDir);
 
@@ -29,6 +31,72 @@ impl Harness for Folder {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conforms() {
     conformance::run(&Folder(tempfile::tempdir().unwrap())).await;
+}
+
+/// A folder whose stores encrypt.
+struct SealedFolder(tempfile::TempDir, Arc<dyn Sealer>);
+
+#[async_trait]
+impl Harness for SealedFolder {
+    async fn open(&self, place: &str, dims: Option<usize>) -> Result<Box<dyn VectorStore>, SeamError> {
+        let config = config(&self.0.path().join(place), dims);
+        Ok(Box::new(LanceStore::open_sealed(config, Some(Arc::clone(&self.1))).await?))
+    }
+}
+
+fn vault() -> Arc<dyn Sealer> {
+    let keyring = Keyring::parse(&Keyring::generate("test").unwrap()).unwrap();
+    Arc::new(Vault::new(keyring, Arc::new(MemoryKeys::default())))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conforms_sealed() {
+    conformance::run(&SealedFolder(tempfile::tempdir().unwrap(), vault())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_store_leaves_no_text_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = || -> Vec<Record> {
+        let record = |n| Record {
+            subject: "quartzsubject".to_owned(),
+            author: "Anna Quartzauthor".to_owned(),
+            participants: vec!["anna@quartzparty.example".to_owned()],
+            ..passage(n, &format!("walnut quartzmarker{n} tables"))
+        };
+        (0..40).map(record).collect()
+    };
+    let markers = ["quartzmarker", "quartzsubject", "Quartzauthor", "quartzauthor", "quartzparty", "walnut"];
+    let sealer = vault();
+    let sealed_folder = folder.path().join("sealed");
+    let open = |sealer| LanceStore::open_sealed(config(&sealed_folder, Some(2)), sealer);
+    let store = open(Some(Arc::clone(&sealer))).await.unwrap();
+    store.upsert(&tenant(), Pool::Passage, records()).await.unwrap();
+    store.optimize(&tenant()).await.unwrap();
+    assert_eq!(store.search(&tenant(), &words("quartzmarker7")).await.unwrap().len(), 1);
+    let by_participant = Filter { participants: vec!["anna@quartzparty.example".to_owned()], ..Filter::default() };
+    assert_eq!(store.count(&tenant(), Pool::Passage, &by_participant).await.unwrap(), 40);
+    let mut all = store.scan(&tenant(), Pool::Passage).await.unwrap();
+    all.sort_unstable_by_key(|record| record.message_id.as_str().trim_start_matches("msg_").parse::<u32>().unwrap());
+    assert_eq!(all, records());
+    for marker in markers {
+        assert_eq!(files_with(&sealed_folder, marker), [""; 0], "{marker}");
+    }
+    // Without encryption the same is visible, so the search for files can see it.
+    let plain_folder = folder.path().join("plain");
+    let plain = LanceStore::open(config(&plain_folder, Some(2))).await.unwrap();
+    plain.upsert(&tenant(), Pool::Passage, records()).await.unwrap();
+    plain.optimize(&tenant()).await.unwrap();
+    assert!(markers.iter().all(|marker| *marker == "quartzauthor" || !files_with(&plain_folder, marker).is_empty()));
+
+    let error = open(None).await.unwrap().search(&tenant(), &words("walnut")).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unavailable && error.message.contains("no master key"), "{error}");
+    let keyed = LanceStore::open_sealed(config(&plain_folder, Some(2)), Some(sealer)).await.unwrap();
+    let error = keyed.upsert(&tenant(), Pool::Passage, records()).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unavailable && error.message.contains("without encryption"), "{error}");
+    // Who has another key cannot read it, and does not take it for damage of the search.
+    let other = open(Some(vault())).await.unwrap();
+    assert!(other.scan(&tenant(), Pool::Passage).await.is_err());
 }
 
 /// The name of every file below `folder` that holds `marker`, in its bytes or its name.
