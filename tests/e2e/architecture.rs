@@ -47,7 +47,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that no product crate may depend on; they may depend on everything.
-const TOOLS: &[&str] = &["rejoinder-bench", "rejoinder-bench-language", "rejoinder-bench-router", "rejoinder-sample"];
+const TOOLS: &[&str] = &[
+    "rejoinder-bench",
+    "rejoinder-bench-language",
+    "rejoinder-bench-router",
+    "rejoinder-bench-service",
+    "rejoinder-sample",
+];
 
 #[test]
 fn our_crates_depend_only_in_the_allowed_direction() {

@@ -71,7 +71,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             Command::Erase { target } => commands::erase::run(settings, target, json).await,
             Command::Messages => commands::messages::run(settings, json).await,
             Command::Status { skipped } => commands::status::run(settings, *skipped, json).await,
-            Command::Config { .. } => Ok(commands::config::check(&settings, json)),
+            Command::Config { .. } => commands::config::check(&settings, json),
             Command::Inspect { .. } | Command::Show { .. } | Command::Models { .. } | Command::Openapi => {
                 Ok(Outcome::Complete)
             }

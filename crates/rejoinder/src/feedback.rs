@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rejoinder_assist::{Rejection, ReplyHistory, SuggestRequest, TicketDirection};
 use rejoinder_domain::{Address, ErrorKind, MessageId, SeamError, TenantId};
 use rejoinder_ledger::{
-    EditClass, KnownSuggestion, LearnedPair, Ledger, Outcome, OutcomeKind, OutcomeRecorded, Stats, SuggestionPage,
-    SuggestionRecord,
+    EditClass, KnownSuggestion, LearnedPair, Ledger, LedgerError, Outcome, OutcomeKind, OutcomeRecorded, Stats,
+    SuggestionPage, SuggestionRecord,
 };
 use rejoinder_pipeline::Lesson;
 use serde_json::{Value, json};
@@ -113,7 +113,15 @@ impl Rejoinder {
             }),
         };
         let (ledger, of) = (Arc::clone(&self.parts.ledger), tenant.clone());
-        let kept = blocking(move || Ok(ledger.record_suggestion(&of, &record)?)).await?;
+        let kept = blocking(move || match ledger.record_suggestion(&of, &record) {
+            // The same request was answered before and nobody heard it: this answer takes the other's place.
+            Err(LedgerError::Exists(_)) => {
+                ledger.erase_suggestions(&of, std::slice::from_ref(&record.id))?;
+                Ok(ledger.record_suggestion(&of, &record)?)
+            }
+            recorded => Ok(recorded?),
+        })
+        .await?;
         if !kept {
             tracing::info!(%tenant, "a suggestion cites mail that was erased meanwhile; it is not kept");
         }

@@ -1,12 +1,16 @@
 //! `rejoinder config check`: what is in force, after the file and the command line.
 
+use anyhow::anyhow;
 use serde_json::json;
 
 use super::Outcome;
 use crate::settings::Settings;
 
 /// The configuration was validated when it was loaded; this prints it.
-pub(crate) fn check(settings: &Settings, as_json: bool) -> Outcome {
+pub(crate) fn check(settings: &Settings, as_json: bool) -> anyhow::Result<Outcome> {
+    // As at the start of the server: without a key or an issuer only this machine may reach it.
+    let credentials = !settings.server.auth.issuers.is_empty() || settings.library.keys_path().exists();
+    settings.server.validate(credentials).map_err(|problem| anyhow!("[server] {problem}"))?;
     let file =
         settings.file.as_ref().map_or_else(|| "the shipped defaults".to_owned(), |path| path.display().to_string());
     if as_json {
@@ -28,7 +32,7 @@ pub(crate) fn check(settings: &Settings, as_json: bool) -> Outcome {
         println!("  own mail  {}", described(&settings.library.ownership.domains));
         println!("  listen    {}", settings.server.listen);
     }
-    Outcome::Complete
+    Ok(Outcome::Complete)
 }
 
 fn described(domains: &[String]) -> String {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use qdrant_client::qdrant::{
-    DenseVector, Filter as Conditions, GetPoints, PointId, Query, QueryBatchPoints, QueryPoints, ScrollPoints,
-    SearchParams, SparseVector, Value, VectorInput, WithPayloadSelector, WithVectorsSelector, point_id, query, value,
-    vector_input,
+    DenseVector, Filter as Conditions, GetPoints, PointId, Query, QueryBatchPoints, QueryPoints, RetrievedPoint,
+    ScoredPoint, ScrollPoints, SearchParams, SparseVector, VectorInput, WithPayloadSelector, WithVectorsSelector,
+    point_id, query, value, vector_input,
 };
 use rejoinder_domain::{ErrorKind, Filter, Hit, Pool, Record, SeamError, SearchQuery, TenantId};
 
@@ -32,21 +32,74 @@ impl QdrantStore {
         let legs = self.legs(&plan, &place, &seal).await?;
         let conditions = filter::of_place(&place, &seal.filter(&query.filter));
         let (dense, words) = self.lists(&legs, conditions, plan.depth).await?;
-        // A record is in the fusion by a number, as a row of a table is.
+        // A record is in the fusion by a number, as a row of a table is, and until it is fetched by its point's id.
         let mut rows: HashMap<String, u64> = HashMap::new();
         let mut list = |entries: Vec<Entry>| -> Vec<Candidate> {
-            let candidate = |entry: Entry| {
+            let candidate = |Entry { point, score }| {
                 let next = rows.len() as u64;
-                let row = *rows.entry(entry.point).or_insert(next);
-                Candidate { row, id: entry.id, score: entry.score }
+                let row = *rows.entry(point.clone()).or_insert(next);
+                Candidate { row, id: point, score }
             };
             entries.into_iter().map(candidate).collect()
         };
         let dense = dense.map(&mut list);
         let words = words.map(&mut list);
-        let mut fused = fuse(dense, words, query.dense_weight);
-        fused.truncate(plan.limit);
-        self.hits(&place, &seal, plan.vector, &fused).await
+        let fused = fuse(dense, words, query.dense_weight);
+        let best = self.best(fused, plan.limit).await?;
+        self.hits(&place, &seal, plan.vector, &best).await
+    }
+
+    /// The first `limit` of `fused`, ties by the ids of records.
+    ///
+    /// The lists come without these ids: to read one, the server reads the whole record. So they are fetched, and only where the
+    /// limit falls among hits of equal score.
+    async fn best(&self, mut fused: Vec<Fused>, limit: usize) -> Result<Vec<Fused>, SeamError> {
+        let Some(last) = fused.get(limit.saturating_sub(1)).map(|hit| hit.score) else { return Ok(fused) };
+        let tied = fused.iter().filter(|hit| hit.score >= last).count();
+        fused.truncate(tied);
+        if tied > limit {
+            let ids = self.fetch(&fused, vec![key::ID], false).await?;
+            let mut with_ids = Vec::with_capacity(fused.len());
+            for hit in fused {
+                let Some(point) = ids.get(&hit.id) else { continue };
+                let id = point.payload.get(key::ID).and_then(|value| value.kind.as_ref());
+                let Some(value::Kind::StringValue(id)) = id else { return Err(unexpected()) };
+                with_ids.push((id.clone(), hit));
+            }
+            with_ids.sort_unstable_by(|a, b| b.1.score.total_cmp(&a.1.score).then_with(|| a.0.cmp(&b.0)));
+            fused = with_ids.into_iter().map(|(_, hit)| hit).collect();
+            fused.truncate(limit);
+        }
+        Ok(fused)
+    }
+
+    /// The points of `fused` by their ids, as far as they are still there, with some fields, and with vectors or without.
+    async fn fetch(
+        &self,
+        fused: &[Fused],
+        fields: Vec<&str>,
+        with_vectors: bool,
+    ) -> Result<HashMap<String, RetrievedPoint>, SeamError> {
+        let mut points = HashMap::with_capacity(fused.len());
+        let point_id = |hit: &Fused| PointId { point_id_options: Some(point_id::PointIdOptions::Uuid(hit.id.clone())) };
+        for page in fused.chunks(PAGE) {
+            let request = GetPoints {
+                collection_name: self.collection.clone(),
+                ids: page.iter().map(point_id).collect(),
+                with_payload: Some(WithPayloadSelector::from(fields.clone())),
+                with_vectors: with_vectors.then(|| WithVectorsSelector::from(vec![DENSE])),
+                read_consistency: self.consistency,
+                ..GetPoints::default()
+            };
+            let fetched = self.server.call("fetching found records", |client| {
+                let request = request.clone();
+                async move { client.get_points(request).await }
+            });
+            for point in fetched.await?.result {
+                points.insert(uuid(point.id.clone()).ok_or_else(unexpected)?, point);
+            }
+        }
+        Ok(points)
     }
 
     pub(super) async fn count_records(&self, tenant: &TenantId, pool: Pool, which: &Filter) -> Result<u64, SeamError> {
@@ -120,7 +173,7 @@ impl QdrantStore {
             filter: Some(conditions.clone()),
             params,
             limit: Some(depth as u64),
-            with_payload: Some(WithPayloadSelector::from(vec![key::ID])),
+            with_payload: Some(WithPayloadSelector::from(false)),
             ..QueryPoints::default()
         };
         let mut queries = Vec::new();
@@ -153,7 +206,9 @@ impl QdrantStore {
         let mut lists = lists.into_iter();
         let mut next = || -> Result<Vec<Entry>, SeamError> {
             let list = lists.next().ok_or_else(unexpected)?;
-            list.result.into_iter().map(|point| Entry::of(point.id, point.payload, point.score)).collect()
+            let entry =
+                |point: ScoredPoint| Ok(Entry { point: uuid(point.id).ok_or_else(unexpected)?, score: point.score });
+            list.result.into_iter().map(entry).collect()
         };
         let dense = legs.vector.map(|_| next()).transpose()?;
         let words = match by_words {
@@ -163,7 +218,7 @@ impl QdrantStore {
         Ok((dense, words))
     }
 
-    /// Fetches the records of `fused`, in its order. One that somebody deleted since is left out.
+    /// Fetches the records of `fused`, best first, ties by id. One that somebody deleted since is left out.
     async fn hits(
         &self,
         place: &Place,
@@ -173,32 +228,16 @@ impl QdrantStore {
     ) -> Result<Vec<Hit>, SeamError> {
         // What only the words found has not been compared with the query yet.
         let compare = vector.filter(|_| fused.iter().any(|hit| hit.dense.is_none()));
-        let mut records: HashMap<String, Record> = HashMap::with_capacity(fused.len());
-        for page in fused.chunks(PAGE) {
-            let request = GetPoints {
-                collection_name: self.collection.clone(),
-                ids: page.iter().map(|hit| place.point_id(&hit_id(hit))).collect(),
-                with_payload: Some(WithPayloadSelector::from(key::RECORD.to_vec())),
-                with_vectors: compare.map(|_| WithVectorsSelector::from(vec![DENSE])),
-                read_consistency: self.consistency,
-                ..GetPoints::default()
-            };
-            let fetched = self.server.call("fetching found records", |client| {
-                let request = request.clone();
-                async move { client.get_points(request).await }
-            });
-            for point in fetched.await?.result {
-                let record = place.record(point.payload, point.vectors)?;
-                records.insert(record.id.as_str().to_owned(), record);
-            }
-        }
+        let mut points = self.fetch(fused, key::RECORD.to_vec(), compare.is_some()).await?;
         let mut hits = Vec::with_capacity(fused.len());
         for found in fused {
-            let Some(mut record) = records.remove(&found.id) else { continue };
+            let Some(point) = points.remove(&found.id) else { continue };
+            let mut record = place.record(point.payload, point.vectors)?;
             let vector = record.vector.take();
             let similarity = found.dense.or_else(|| Some(cosine(compare?, &vector?)));
             hits.push(Hit { record: seal.open(record)?, score: found.score, similarity, lexical: found.lexical });
         }
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.record.id.cmp(&b.record.id)));
         Ok(hits)
     }
 }
@@ -214,23 +253,14 @@ type Lists = (Option<Vec<Entry>>, Option<Vec<Entry>>);
 /// An entry of a result list.
 struct Entry {
     point: String,
-    id: String,
     score: f32,
 }
 
-impl Entry {
-    fn of(point: Option<PointId>, mut payload: HashMap<String, Value>, score: f32) -> Result<Self, SeamError> {
-        let point = point.and_then(|id| id.point_id_options);
-        let id = payload.remove(key::ID).and_then(|value| value.kind);
-        let (Some(point_id::PointIdOptions::Uuid(point)), Some(value::Kind::StringValue(id))) = (point, id) else {
-            return Err(unexpected());
-        };
-        Ok(Self { point, id, score })
+fn uuid(id: Option<PointId>) -> Option<String> {
+    match id?.point_id_options? {
+        point_id::PointIdOptions::Uuid(uuid) => Some(uuid),
+        point_id::PointIdOptions::Num(_) => None,
     }
-}
-
-fn hit_id(hit: &Fused) -> rejoinder_domain::RecordId {
-    rejoinder_domain::RecordId::from_stored(hit.id.as_str())
 }
 
 fn unexpected() -> SeamError {
