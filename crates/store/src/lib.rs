@@ -1,6 +1,6 @@
 //! Vectors and full text: the stores behind [`rejoinder_domain::VectorStore`], and what every store must do.
 //!
-//! [`LanceStore`] keeps records in LanceDB tables in a folder, `QdrantStore` on a Qdrant server or cluster; they rank alike, and
+//! `LanceStore` keeps records in LanceDB tables in a folder, `QdrantStore` on a Qdrant server or cluster; they rank alike, and
 //! [`ManagedStore`] is what the facade holds. A search looks by vector (cosine; exact unless an
 //! approximate index is configured) and by words (BM25), and [`fusion`] makes one ranking of both. The words are made by [`analysis`]:
 //! LanceDB's own tokenizers know one language per index, mail has several, so the index is given terms that are stemmed

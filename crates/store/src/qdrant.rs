@@ -10,7 +10,7 @@
 //!
 //! # Ranking
 //!
-//! The same as [`crate::LanceStore`]'s, in its formulas: cosine over every vector of the tenant, BM25 with `k1` 1.2 and `b` 0.75
+//! The same as `LanceStore`'s, in its formulas: cosine over every vector of the tenant, BM25 with `k1` 1.2 and `b` 0.75
 //! over the terms of [`crate::analysis`], and [`crate::fusion`]. The sparse vector `words` holds the part of BM25 that a record
 //! has of itself (how often a term is in it, and how long it is), the query the inverse document frequencies, which
 //! are asked for with exact counts and kept for a while.
