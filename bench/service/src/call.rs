@@ -28,6 +28,8 @@ pub(crate) struct Call {
     content_type: &'static str,
     body: Vec<u8>,
     headers: Vec<(&'static str, String)>,
+    /// Not sent again, whatever the answer is.
+    once: bool,
 }
 
 /// Its answer.
@@ -74,7 +76,7 @@ impl Caller {
         loop {
             let answer = self.send(call).await?;
             tries += 1;
-            if !matches!(answer.status, 429 | 503) || tries == TRIES {
+            if call.once || !matches!(answer.status, 429 | 503) || tries == TRIES {
                 return Ok(answer);
             }
             let wait = answer.header("retry-after").and_then(|wait| wait.parse().ok()).unwrap_or(1_u64);
@@ -86,7 +88,15 @@ impl Caller {
 
 impl Call {
     fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), key: None, content_type: "", body: Vec::new(), headers: Vec::new() }
+        Self {
+            method,
+            path: path.into(),
+            key: None,
+            content_type: "",
+            body: Vec::new(),
+            headers: Vec::new(),
+            once: false,
+        }
     }
 
     pub(crate) fn get(path: impl Into<String>) -> Self {
@@ -125,6 +135,11 @@ impl Call {
     pub(crate) fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((header, value.into()));
         self
+    }
+
+    /// Its answer is final, also where the server says that it cannot give a better one now.
+    pub(crate) fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     pub(crate) fn path(&self) -> &str {

@@ -101,6 +101,21 @@ impl Tenant {
         (word, body)
     }
 
+    /// The firm's reply to a message.
+    pub(crate) fn reply(&self, to: &Value) -> (String, Value) {
+        let word = self.word();
+        let of = |pointer: &str| to.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let question = of("/message/message_id");
+        let body = json!({"mailbox": format!("{}-box", self.name), "message": {
+            "message_id": format!("<{word}@{}.firm.example>", self.name),
+            "from": format!("desk@{}.firm.example", self.name), "to": [of("/message/from")],
+            "subject": format!("Re: {}", of("/message/subject")), "sent_at": "2026-06-22T10:00:00Z", "direction": "outbound",
+            "in_reply_to": question, "references": [question],
+            "text": format!("Dear customer,\n\nwe have looked at the matter: it is settled, and {} will write to you about the delivery under {word}.\n\nKind regards\n", self.name),
+        }});
+        (word, body)
+    }
+
     /// One of its customers.
     pub(crate) fn person(&self, number: usize) -> String {
         format!("person{number}.{}@customers.example", self.name)

@@ -202,10 +202,10 @@ impl Turn<'_> {
         self.must_not_find(Call::get(format!("/v1/schemas/{}", self.other.name))).await?;
         let chat = json!({"model": "auto", "messages": [{"role": "user", "content": format!("Say {}", self.me.name)}]});
         // There is no language model here: that is said, and nothing of anybody.
-        let answer = self.call(Call::json("/v1/chat/completions", &chat)).await?;
+        let answer = self.call(Call::json("/v1/chat/completions", &chat).once()).await?;
         expect(&answer, &[404, 503])?;
         let embed = json!({"model": "all-MiniLM-L6-v2", "input": self.me.name});
-        expect(&self.call(Call::json("/v1/embeddings", &embed)).await?, &[404, 503])
+        expect(&self.call(Call::json("/v1/embeddings", &embed).once()).await?, &[404, 503])
     }
 }
 

@@ -19,7 +19,13 @@ impl Turn<'_> {
         let (word, body) = self.me.write(&mut self.random);
         let answer = self.call(Call::json("/v1/messages", &body)).await?;
         expect(&answer, &[201])?;
-        self.keep(&answer, word, body)
+        let reply = self.random.percent(40).then(|| self.me.reply(&body));
+        self.keep(&answer, word, body)?;
+        // Answered, so that there is something to suggest for the next one.
+        let Some((word, reply)) = reply else { return Ok(()) };
+        let answer = self.call(Call::json("/v1/messages", &reply)).await?;
+        expect(&answer, &[201])?;
+        self.keep(&answer, word, reply)
     }
 
     fn keep(&self, answer: &Answer, word: String, body: Value) -> Checked {
