@@ -4,7 +4,7 @@
 //! text, ticket and schema. So a leak is found by looking for words of that shape, wherever they turn up.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::{Value, json};
@@ -40,6 +40,22 @@ pub(crate) struct Counts {
     pub(crate) erased: AtomicU64,
     /// Suggestions that went with what was erased.
     pub(crate) gone: AtomicU64,
+    /// Suggestions that were looked for and not there.
+    missed: AtomicU64,
+}
+
+impl Counts {
+    /// Erasures so far, and whether one is under way.
+    pub(crate) fn erasures(&self) -> (u64, bool) {
+        let (begun, ended) = (self.erasing.load(Ordering::SeqCst), self.erased.load(Ordering::SeqCst));
+        (begun, begun != ended)
+    }
+
+    /// Whether one more suggestion may not be there: no more are missed than receipts say went with what was erased.
+    pub(crate) fn may_miss(&self) -> bool {
+        let missed = self.missed.fetch_add(1, Ordering::SeqCst) + 1;
+        self.erasures().1 || missed <= self.gone.load(Ordering::SeqCst)
+    }
 }
 
 /// What a tenant was told that it has.

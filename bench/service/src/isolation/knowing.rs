@@ -93,6 +93,12 @@ impl Turn<'_> {
     /// What was said is told again as it was, with what was made of it.
     pub(super) async fn read_suggestion(&mut self) -> Checked {
         let Some(suggestion) = self.me.take_suggestion(&mut self.random) else { return self.suggest().await };
+        let there = self.call(Call::get(format!("/v1/suggestions/{}", suggestion.id))).await?;
+        if there.status == 404 {
+            // It went with a message that it rests on, cited or not.
+            ensure!(self.me.counts.may_miss(), "the suggestion {} is gone, which no receipt tells of", suggestion.id);
+            return Ok(());
+        }
         let result = self.told_again(&suggestion).await;
         if self.me.may_be_gone(&suggestion) {
             return Ok(());
