@@ -89,9 +89,11 @@ pub(crate) async fn replay(State(app): State<Arc<App>>, request: Request, next: 
 fn key_of(request: &Request) -> Result<Option<String>, Problem> {
     let mut values = request.headers().get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if values.next().is_some() || text.is_empty() || text.len() > MAX_KEY {
-        return Err(Problem::parameter("Idempotency-Key", format!("one key of 1 to {MAX_KEY} ASCII characters")));
+    let text = value.to_str().unwrap_or_default();
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if values.next().is_some() || !is_plain || text.is_empty() || text.len() > MAX_KEY {
+        let detail = format!("one key of 1 to {MAX_KEY} visible ASCII characters without spaces");
+        return Err(Problem::parameter("Idempotency-Key", detail));
     }
     Ok(Some(text.to_owned()))
 }

@@ -34,7 +34,7 @@ const INTRODUCTION: &str = "Rejoinder reads a company's mail archive and drafts 
     **Lists** are `{\"data\": [], \"next_cursor\": null}`; `cursor` takes the `next_cursor` of the page before.";
 
 /// The document of all routes.
-pub fn document() -> OpenApi {
+pub(crate) fn document() -> OpenApi {
     build(all())
 }
 

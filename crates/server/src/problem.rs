@@ -252,7 +252,10 @@ impl Problem {
                 Self::unsupported_schema(format!("/schema{}", schema.pointer), schema.to_string())
             }
             other => {
-                tracing::error!(error = chain(other), "a request failed");
+                // What the caller got wrong, or what is gone, is nobody's failure here.
+                if !matches!(other.kind(), ErrorKind::NotFound | ErrorKind::Invalid) {
+                    tracing::error!(error = chain(other), "a request failed");
+                }
                 Self::from_kind(&other.kind())
             }
         }

@@ -14,6 +14,8 @@ pub(crate) struct TicketDto {
     subject: String,
     #[serde(default)]
     customer: CustomerDto,
+    /// At least one inbound, with a text or with a subject of the ticket, where a reply is asked for.
+    #[schema(min_items = 1)]
     messages: Vec<MessageDto>,
 }
 

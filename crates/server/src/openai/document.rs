@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .takes::<ChatCompletionRequest>(&json!({"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}))
             .keeps_key()
             .answers::<Completion>(200, "The answer.", None)
-            .answers_as(200, "", "text/event-stream", "data: {\"object\": \"chat.completion.chunk\"}\n\ndata: [DONE]\n\n")
+            .answers_events(200, "data: {\"object\": \"chat.completion.chunk\"}\n\ndata: [DONE]\n\n")
             .with_header(200, "x-rejoinder-provider", "Who gave the answer.")
             .with_header(200, "x-rejoinder-attempts", "Every attempt, as `provider=outcome`.")
             .may_fail(&[404, 502, 504]),
@@ -104,31 +104,35 @@ struct ChatCompletionRequest {
 }
 
 #[derive(ToSchema)]
-#[serde(tag = "role", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(untagged)]
 #[expect(dead_code, reason = "it describes what is read member by member")]
 enum ChatMessage {
-    Developer(Instruction),
-    System(Instruction),
-    User(Instruction),
-    Assistant(Said),
-    Tool(ToolResult),
+    Given(GivenMessage),
+    Assistant(AssistantMessage),
+    Tool(ToolMessage),
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it describes what is read member by member")]
-struct Instruction {
+struct GivenMessage {
+    #[schema(pattern = "^(developer|system|user)$")]
+    role: String,
     content: Content,
-    name: Option<String>,
+    name: Option<Value>,
 }
 
 /// Needs a content, a refusal or tool calls.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it describes what is read member by member")]
-struct Said {
+struct AssistantMessage {
+    #[schema(pattern = "^assistant$")]
+    role: String,
     content: Option<Content>,
     refusal: Option<String>,
     tool_calls: Option<Vec<AssistantCall>>,
-    name: Option<String>,
+    name: Option<Value>,
 }
 
 #[derive(ToSchema)]
@@ -152,8 +156,11 @@ struct AssistantFunction {
 
 /// The result of a call in an earlier message.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it describes what is read member by member")]
-struct ToolResult {
+struct ToolMessage {
+    #[schema(pattern = "^tool$")]
+    role: String,
     content: Content,
     tool_call_id: String,
 }

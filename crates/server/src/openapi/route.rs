@@ -109,7 +109,17 @@ impl Route {
 
     /// A parameter of the path.
     pub(crate) fn path(self, name: &str, description: &str, example: &str) -> Self {
-        let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).build();
+        self.path_like(name, description, example, text().min_length(Some(1)))
+    }
+
+    /// A parameter of the path that has a form.
+    pub(crate) fn path_like(
+        self,
+        name: &str,
+        description: &str,
+        example: &str,
+        schema: impl Into<RefOr<Schema>>,
+    ) -> Self {
         self.parameter(name, ParameterIn::Path, description, schema.into(), Some(json!(example))).may_fail(&[400, 404])
     }
 
@@ -155,7 +165,7 @@ impl Route {
 
     /// A JSON body.
     pub(crate) fn takes<T: ToSchema>(mut self, example: &Value) -> Self {
-        let content = ContentBuilder::new().schema(Some(self.named::<T>())).example(Some(example.clone()));
+        let content = ContentBuilder::new().schema(Some(self.named::<T>())).example(Some(sorted(example)));
         self.content(JSON, content.build()).may_fail(&[400, 408, 413, 415])
     }
 
@@ -207,6 +217,18 @@ impl Route {
         let response = known.unwrap_or_else(|| ResponseBuilder::new().description(description));
         self.answers.insert(status, response.content(media_type, content));
         self
+    }
+
+    /// A stream of events. A stream has no schema of its own in OpenAPI 3.1: what is described is one event.
+    pub(crate) fn answers_events(self, status: u16, example: &str) -> Self {
+        let event = ObjectBuilder::new()
+            .property("id", text())
+            .property("event", text())
+            .property("data", text().description(Some("JSON.")))
+            .required("data")
+            .description(Some("One event of the stream."));
+        let content = ContentBuilder::new().schema(Some(event)).example(Some(json!(example))).build();
+        self.answer(status, "Events.", "text/event-stream", content)
     }
 
     /// An answer without a body.
@@ -399,6 +421,18 @@ fn meaning(status: u16) -> &'static str {
         503 => "Busy or not ready (`busy`, `unavailable`); try again after the time in `Retry-After`.",
         504 => "It was not done within the configured time (`timeout`).",
         _ => "A defect, or damaged data (`internal`); the cause is in the log under the request's id.",
+    }
+}
+
+/// The same with the keys of objects in order, whatever order the JSON library of a build keeps them in.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(values) => values.iter().map(sorted).collect(),
+        Value::Object(members) => {
+            let members: BTreeMap<&String, &Value> = members.iter().collect();
+            members.into_iter().map(|(name, member)| (name.clone(), sorted(member))).collect()
+        }
+        other => other.clone(),
     }
 }
 

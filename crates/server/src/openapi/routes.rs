@@ -1,7 +1,7 @@
 //! What is said of each route. The order is the reader's: suggestions first, operations last.
 
 use serde_json::{Value, json};
-use utoipa::openapi::schema::Type;
+use utoipa::openapi::schema::{AdditionalProperties, Schema, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat};
 
 use super::route::{Needs, Route, text, time, word};
@@ -47,14 +47,14 @@ fn assist() -> Vec<Route> {
             .takes::<suggest::SuggestReplyRequest>(&json!({"ticket": ticket()}))
             .keeps_key()
             .answers::<suggest::SuggestReplyAnswer>(200, "The drafts, with the mail they rest on.", None)
-            .answers_as(200, "", "text/event-stream", "id: sug_1:1\nevent: retrieval\ndata: {\"citations\": []}\n\n")
+            .answers_events(200, "id: sug_1:1\nevent: retrieval\ndata: {\"citations\": []}\n\n")
             .may_fail(&[404, 504]),
         Route::get("/v1/suggest-reply/{id}/events", "suggest_reply_events", "Continue the stream of a suggestion")
             .of(ASSIST, Needs::Agent)
             .described("What followed the event in `Last-Event-ID`; all events without it.")
             .path("id", "The suggestion, `sug_...`.", "sug_1")
             .header("Last-Event-ID", "`<suggestion id>:<number>` of the last event that was seen.", text())
-            .answers_as(200, "Events as of suggest-reply.", "text/event-stream", "id: sug_1:2\nevent: done\ndata: {}\n\n"),
+            .answers_events(200, "id: sug_1:2\nevent: done\ndata: {}\n\n"),
         Route::post("/v1/extract-attributes", "extract_attributes", "Fill the attributes of a schema from a text or ticket")
             .of(ASSIST, Needs::Agent)
             .described(
@@ -148,7 +148,8 @@ fn jobs() -> Vec<Route> {
                 .min_items(Some(1))
                 .max_items(Some(1000)),
         )
-        .required("file");
+        .required("file")
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
     vec![
         Route::post("/v1/ingest/jobs", "create_job", "Ingest mailboxes, in the background")
             .of(MAIL, Needs::Ingest)
@@ -183,7 +184,7 @@ fn jobs() -> Vec<Route> {
             .of(MAIL, Needs::Ingest)
             .described("`progress` whenever something changed, then `done`; each with the whole job.")
             .header("Last-Event-ID", "Only continues the numbering: each event tells the whole state.", text())
-            .answers_as(200, "Events.", "text/event-stream", "id: job_1:1\nevent: progress\ndata: {}\n\n"),
+            .answers_events(200, "id: job_1:1\nevent: progress\ndata: {}\n\n"),
     ]
 }
 
@@ -213,7 +214,7 @@ fn privacy() -> Vec<Route> {
         ),
         Route::get("/v1/subjects/{email}", "export_subject", "Export what is held on a person")
             .of(PRIVACY, Needs::Admin)
-            .path("email", "The person's e-mail address.", "anna@weberbau.example")
+            .path_like("email", "The person's e-mail address.", "anna@weberbau.example", text().pattern(Some("@")))
             .list()
             .answers::<subjects::SubjectAnswer>(200, "Messages and suggestions in full.", None),
     ]
