@@ -4,15 +4,19 @@
 //! leaves nothing behind.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rejoinder_domain::{EraseScope, ErrorKind, MailboxId, Message, MessageId, SeamError, TenantId};
-use rejoinder_ledger::{Erased, IngestLock, Ledger, WritingLock};
+use rejoinder_ledger::{Erased, IngestLock, Ledger, LedgerError, WritingLock};
 
 use crate::feedback::blocking;
 use crate::rejoinder::fresh_id;
 use crate::{Error, Rejoinder};
 
+/// How long an erasure waits for an ingest that runs, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 /// Messages that are listed in one go.
 const PAGE: u32 = 500;
 
@@ -62,7 +66,7 @@ pub struct EraseReceipt {
 
 impl Rejoinder {
     /// Erases what `target` names. [`ErrorKind::NotFound`] for a message or mailbox that is not there,
-    /// [`ErrorKind::Transient`] while an ingest of the tenant runs.
+    /// [`ErrorKind::Transient`] while an ingest of the tenant runs that is not over in ten seconds.
     pub async fn erase(&self, tenant: &TenantId, target: &EraseTarget) -> Result<EraseReceipt, Error> {
         let ledger = Arc::clone(&self.parts.ledger);
         let (asked, of) = (target.clone(), tenant.clone());
@@ -173,7 +177,14 @@ struct Locks {
 
 impl Locks {
     fn take(ledger: &Ledger, tenant: &TenantId) -> Result<Self, Error> {
-        let ingest = ledger.lock_ingest(tenant)?;
+        let patience = Instant::now() + PATIENCE;
+        let ingest = loop {
+            match ledger.lock_ingest(tenant) {
+                // A small job is soon over.
+                Err(LedgerError::Busy) if Instant::now() < patience => std::thread::sleep(LOOK),
+                taken => break taken?,
+            }
+        };
         let mut writing = ledger.lock_writing(tenant)?;
         writing.advance()?;
         Ok(Self { _ingest: ingest, _writing: writing })

@@ -2,6 +2,7 @@
 //! from it.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -67,7 +68,8 @@ impl Rejoinder {
     }
 
     /// Keeps a suggestion as it is given, so that its outcome can be told and it can be read again. `answer` is what the
-    /// caller is shown. Durable when this returns; a suggestion that cites mail that was erased meanwhile is not kept.
+    /// caller is shown. Durable when this returns. [`ErrorKind::Transient`] where it cites mail that was erased
+    /// meanwhile: it is not kept, must not be shown, and can be made anew.
     pub async fn keep_suggestion(
         &self,
         tenant: &TenantId,
@@ -122,10 +124,10 @@ impl Rejoinder {
             recorded => Ok(recorded?),
         })
         .await?;
-        if !kept {
-            tracing::info!(%tenant, "a suggestion cites mail that was erased meanwhile; it is not kept");
+        if kept {
+            return Ok(());
         }
-        Ok(())
+        Err(failed(ErrorKind::Transient, "mail that this suggestion cites was erased meanwhile"))
     }
 
     /// A suggestion with what became of it; its `body` holds the answer under `answer`.
@@ -288,15 +290,12 @@ fn unmarked(draft: &str) -> String {
     let mut rest = draft;
     while let Some((before, after)) = rest.split_once(OPEN) {
         text.push_str(before);
-        match after.split_once("]]") {
-            Some((marked, after)) => {
-                text.push_str(marked);
-                rest = after;
-            }
-            None => {
-                text.push_str(OPEN);
-                rest = after;
-            }
+        if let Some((marked, after)) = after.split_once("]]") {
+            text.push_str(marked);
+            rest = after;
+        } else {
+            text.push_str(OPEN);
+            rest = after;
         }
     }
     text.push_str(rest);
@@ -322,7 +321,11 @@ fn ticket_state(request: &SuggestRequest) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What people did with earlier suggestions, out of the ledger.

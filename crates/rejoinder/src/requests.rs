@@ -44,6 +44,6 @@ impl Rejoinder {
     pub async fn abandon_request(&self, tenant: &TenantId, route: &str, key: &str) -> Result<(), Error> {
         let (ledger, of, route, key) =
             (Arc::clone(&self.parts.ledger), tenant.clone(), route.to_owned(), key.to_owned());
-        blocking(move || Ok(ledger.abandon(&of, RequestKey { route: &route, key: &key })?)).await.map(|_| ())
+        blocking(move || Ok(ledger.abandon(&of, RequestKey { route: &route, key: &key })?)).await
     }
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use rejoinder::TenantId;
 use rejoinder_access::{
-    AuthConfig, Authenticator, Fair, FairOptions, KeyStore, Limited, LimitsConfig, Permit, Principal, Quantity,
+    AuthConfig, Authenticator, Fair, FairOptions, KeyStore, Limited, LimitsConfig, Load, Permit, Principal, Quantity,
     RateLimiter, SystemClock, Taken,
 };
 
@@ -100,6 +100,11 @@ impl Access {
     /// Notes tokens that models read and wrote for the tenant.
     pub(crate) fn charge_tokens(&self, tenant: &TenantId, tokens: u64) {
         self.limiter.charge(tenant, Quantity::Tokens, tokens);
+    }
+
+    /// How many requests work and wait.
+    pub(crate) fn load(&self) -> Load {
+        self.fair.load()
     }
 
     /// A place to work at, waited for in the tenant's turn.

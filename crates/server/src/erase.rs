@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use jiff::Timestamp;
-use rejoinder::{EraseReceipt, EraseTarget, MailboxId, MessageId, TenantId};
+use rejoinder::{EraseReceipt, EraseTarget, ErrorKind, MailboxId, MessageId, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -69,6 +69,9 @@ pub(crate) async fn subject(
 
 async fn erase(app: &App, tenant: &TenantId, target: EraseTarget) -> Result<Json<Receipt>, Problem> {
     app.live.forget(tenant);
-    let receipt = app.rejoinder.erase(tenant, &target).await.map_err(|error| Problem::from_library(&error))?;
+    let receipt = app.rejoinder.erase(tenant, &target).await.map_err(|error| match error.kind() {
+        ErrorKind::Transient => Problem::ingesting(),
+        _ => Problem::from_library(&error),
+    })?;
     Ok(Json(receipt.into()))
 }

@@ -21,7 +21,7 @@
 //! the OpenAI-shaped routes one in OpenAI's shape) with a stable code and never internal text; the log holds ids, never bodies.
 //!
 //! Modules in reading order: [`server`], [`config`], `routes`, `connection`, `tls`, `cors`, `auth`, `access`, `work`, `idempotency`, [`suggest`], `suggest_stream`, `live`, `suggestions`, `stats`, `messages`, `jobs`, `upload`, `schemas`, `subjects`, [`extract`], [`search`], `ticket`, `egress`, [`erase`], `health`,
-//! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `page`, `sse`, `trace`, `strict`, `openapi`, `docs`, [`problem`], `json`, [`request_id`].
+//! `openai` (the OpenAI-shaped routes), `usage`, `audit`, `metrics`, `http_metrics`, `page`, `sse`, `trace`, `strict`, `openapi`, `docs`, [`problem`], `json`, [`request_id`].
 
 pub mod config;
 pub mod erase;
@@ -40,6 +40,7 @@ mod cors;
 mod docs;
 mod egress;
 mod health;
+mod http_metrics;
 mod idempotency;
 mod jobs;
 mod json;

@@ -14,7 +14,7 @@ const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) async fn handle(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let mut text = String::new();
-    if app.rejoinder.write_metrics(&mut text).is_err() {
+    if app.rejoinder.write_metrics(&mut text).and_then(|()| app.http_metrics.write(&app, &mut text)).is_err() {
         tracing::error!("the metrics could not be written");
         return Err(Problem::internal());
     }

@@ -209,6 +209,19 @@ impl Problem {
         )
     }
 
+    /// 503: mail of the tenant is being taken in, and nothing may be taken out meanwhile.
+    pub(crate) fn ingesting() -> Self {
+        Self {
+            retry_after_seconds: Some(10),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "The server is busy",
+                "mail is being ingested, and nothing is erased meanwhile; cancel the job or try again after the time in Retry-After",
+            )
+        }
+    }
+
     /// 504: the configured time for one request is over.
     pub fn timed_out() -> Self {
         Self::new(
@@ -254,7 +267,11 @@ impl Problem {
             other => {
                 // What the caller got wrong, or what is gone, is nobody's failure here.
                 if !matches!(other.kind(), ErrorKind::NotFound | ErrorKind::Invalid) {
-                    tracing::error!(error = chain(other), "a request failed");
+                    if matches!(other.kind(), ErrorKind::Invalid | ErrorKind::NotFound) {
+                        tracing::debug!(error = chain(other), "a request was refused");
+                    } else {
+                        tracing::error!(error = chain(other), "a request failed");
+                    }
                 }
                 Self::from_kind(&other.kind())
             }

@@ -15,8 +15,9 @@ use crate::problem::Problem;
 use crate::server::{App, security_headers};
 use crate::work::{place, place_without_end};
 use crate::{
-    access, audit, auth, cors, docs, erase, extract, health, idempotency, jobs, messages, metrics, openai, openapi,
-    request_id, schemas, search, stats, strict, subjects, suggest, suggest_stream, suggestions, trace, usage,
+    access, audit, auth, cors, docs, erase, extract, health, http_metrics, idempotency, jobs, messages, metrics,
+    openai, openapi, request_id, schemas, search, stats, strict, subjects, suggest, suggest_stream, suggestions, trace,
+    usage,
 };
 
 /// How a route's requests are worked on.
@@ -80,6 +81,7 @@ pub(crate) fn all(app: &Arc<App>) -> Router {
         .merge(open_routes())
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn_with_state(Arc::clone(app), http_metrics::count))
         .layer(from_fn(trace::request))
         .layer(from_fn(request_id::assign))
         .layer(from_fn_with_state(app.config.tls.is_some(), security_headers))

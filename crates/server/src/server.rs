@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::access::Access;
 use crate::config::ServerConfig;
 use crate::connection::{self, Serving};
+use crate::http_metrics::HttpMetrics;
 use crate::live::LiveLog;
 use crate::routes;
 use crate::tls::{Certificates, TlsError};
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) started: Timestamp,
     pub(crate) access: Access,
     pub(crate) live: LiveLog,
+    pub(crate) http_metrics: HttpMetrics,
 }
 
 /// A running HTTP server.
@@ -90,7 +92,14 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let limits = config.connections.clone();
         let live = LiveLog::new(Duration::from_secs(config.resume_seconds), config.max_concurrent_requests * 4);
-        let app = Arc::new(App { rejoinder, config, started: Timestamp::now(), access, live });
+        let app = Arc::new(App {
+            rejoinder,
+            config,
+            started: Timestamp::now(),
+            access,
+            live,
+            http_metrics: HttpMetrics::new(),
+        });
         let routes = routes::all(&app);
         let task =
             tokio::spawn(connection::serve(Serving { listener, app: routes, limits, tls, stop: stopped, grace }));
@@ -164,7 +173,12 @@ impl Control {
 /// What keeps a browser from making more of an answer than it is. A page of the server's own says itself what it needs.
 pub(crate) async fn security_headers(State(is_tls): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    // Its body was not read to the end, so the connection ends with it: a client must not send another request on it.
+    let unread = matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
     let headers = response.headers_mut();
+    if unread {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

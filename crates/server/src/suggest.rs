@@ -157,7 +157,14 @@ async fn whole(
     request: &SuggestRequest,
 ) -> Result<SuggestReplyAnswer, Problem> {
     let suggested = rejoinder.suggest(tenant, request).await.map_err(|error| Problem::from_library(&error))?;
-    keep(rejoinder, tenant, request, suggested).await
+    match keep(rejoinder, tenant, request, suggested).await {
+        // What it cites was erased in the meantime: another one does not find that any more.
+        Err(problem) if problem.retry_after_seconds().is_some() => {
+            let suggested = rejoinder.suggest(tenant, request).await.map_err(|error| Problem::from_library(&error))?;
+            keep(rejoinder, tenant, request, suggested).await
+        }
+        kept => kept,
+    }
 }
 
 /// Keeps the suggestion before it is shown: whoever has its id can tell what became of it.
