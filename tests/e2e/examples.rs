@@ -169,7 +169,7 @@ impl BadNetwork {
 
 /// Too busy, for a second.
 fn refuse(mut client: TcpStream) {
-    let mut request = [0; 65_536];
+    let mut request = vec![0; 65_536];
     let _ = client.read(&mut request);
     let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     client.write_all(answer.as_bytes()).expect("the client listens");

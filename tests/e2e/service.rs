@@ -29,7 +29,7 @@ fn words_only(more: &str) -> (tempfile::TempDir, Product) {
     let inbox = folder.path().join("inbox/acme");
     std::fs::create_dir_all(&inbox).unwrap();
     std::fs::copy(repository().join("examples/mailbox/support.mbox"), inbox.join("support.mbox")).unwrap();
-    let jobs = format!("[jobs]\ninbox = {:?}\n", folder.path().join("inbox"));
+    let jobs = format!("[jobs]\ninbox = \"{}\"\n", folder.path().join("inbox").display());
     let text = format!("tenant = \"acme\"\n[models]\nembedder = \"none\"\n{jobs}{more}");
     std::fs::write(&config, text).unwrap();
     (folder, Product::with_config(&config))
@@ -153,7 +153,7 @@ fn named_schemas_are_listed_filled_and_of_a_tenant() {
     std::fs::create_dir_all(folder.path().join("acme")).unwrap();
     let own = json!({"type": "object", "properties": {"iban": {"type": "string"}}});
     std::fs::write(folder.path().join("acme/refund@3.json"), own.to_string()).unwrap();
-    let (_config, product) = words_only(&format!("[schemas]\ndir = {:?}\n", folder.path()));
+    let (_config, product) = words_only(&format!("[schemas]\ndir = \"{}\"\n", folder.path().display()));
     let server = product.serve();
     let names = server.get("/v1/schemas").json()["data"].to_string();
     for name in ["close_out", "lead_qualification", "intent", "column_mapping", "refund"] {
@@ -280,4 +280,28 @@ fn the_doctor_and_the_health_check_say_how_it_is() {
     let url = server.url.clone();
     assert!(server.terminate());
     assert_eq!(product.run(&["health", "--url", &url]).status.code(), Some(1));
+}
+
+/// With a server that `QDRANT_URL` names: what is found, drafted and erased is as with the embedded store.
+#[test]
+fn qdrant_answers_like_the_embedded_store() {
+    let Ok(url) = std::env::var("QDRANT_URL") else {
+        eprintln!("SKIPPED: QDRANT_URL is not set");
+        return;
+    };
+    let prefix = format!("e2e-{}", std::process::id());
+    let (_one, embedded) = words_only("");
+    let store = format!("[store]\nkind = \"qdrant\"\n[store.qdrant]\nurl = \"{url}\"\nprefix = \"{prefix}\"\n");
+    let (_other, clustered) = words_only(&store);
+    let mailbox = repository().join("examples/mailbox/support.mbox");
+    let best = |product: &Product| {
+        product.json(&["ingest", mailbox.to_str().unwrap()], 0);
+        let found = product.json(&["search", "duplicate invoice"], 0);
+        found["data"].as_array().unwrap().iter().map(|hit| hit["message_id"].clone()).collect::<Vec<_>>()
+    };
+    let (one, other) = (best(&embedded), best(&clustered));
+    assert_eq!(one.first(), other.first());
+    let gone = clustered.json(&["erase", "--whole-tenant", "acme"], 0);
+    assert_eq!(gone["left"], 0, "{gone}");
+    assert!(clustered.json(&["search", "duplicate invoice"], 0)["data"].as_array().unwrap().is_empty());
 }

@@ -149,7 +149,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         url: Option<String>,
     },
-    /// Print the HTTP API as OpenAPI 3.1
+    /// Print the description of the HTTP API (`OpenAPI` 3.1)
     Openapi,
     /// Local models: list, download, verify
     Models {

@@ -117,7 +117,8 @@ impl Rejoinder {
         let running = embedder.embedder();
         let space =
             running.as_ref().map(|embedder| EmbeddingSpace { id: embedder.id().to_owned(), dims: embedder.dims() });
-        let store = open_store(&config, space, ledger.vault().map(|_| ledger.sealer())).await?;
+        // On the heap: a client of a store is kilobytes of state, which every caller's future would hold.
+        let store = Box::pin(open_store(&config, space, ledger.vault().map(|_| ledger.sealer()))).await?;
         let searched: Arc<dyn VectorStore> = Arc::clone(&store) as Arc<dyn VectorStore>;
         let pipeline = Pipeline {
             ledger: Arc::clone(&ledger),

@@ -1,7 +1,9 @@
-//! `GET /docs`: the OpenAPI document as a page.
+//! `GET /docs`: the `OpenAPI` document as a page.
 //!
 //! It is written on the server and is one file: no script, nothing from another host, nothing that its content security
 //! policy would have to allow but its own style. What to read is in the order of the document; the browser searches it.
+
+#![expect(clippy::indexing_slicing, reason = "a member that a JSON value does not have is null")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -306,7 +308,8 @@ fn curl(operation: &Operation<'_>) -> String {
 fn prose(words: &str) -> String {
     let part = |part: &str| match part.strip_prefix("- ") {
         Some(list) => {
-            let entries: String = list.split("\n- ").map(|entry| format!("<li>{}</li>", inline(entry))).collect();
+            let entries = list.split("\n- ").map(|entry| format!("<li>{}</li>", inline(entry)));
+            let entries = entries.collect::<Vec<_>>().concat();
             format!("<ul>{entries}</ul>")
         }
         None => format!("<p>{}</p>", inline(part)),

@@ -85,13 +85,10 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         let body = Json(Alive { status: "the ledger cannot be read" });
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     };
-    let store = match store {
-        Ok(Ok(store)) => store,
-        Ok(Err(_)) | Err(_) => {
-            tracing::error!("not ready: the vector store does not answer");
-            let body = Json(Alive { status: "the vector store does not answer" });
-            return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
-        }
+    let Ok(Ok(store)) = store else {
+        tracing::error!("not ready: the vector store does not answer");
+        let body = Json(Alive { status: "the vector store does not answer" });
+        return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     };
     // Where callers need a credential, nobody without one is told about the mail.
     let open = app.access.authenticator().is_none();

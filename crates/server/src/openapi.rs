@@ -1,4 +1,4 @@
-//! The description of the API, OpenAPI 3.1: `GET /openapi.json`, `rejoinder openapi`.
+//! The description of the API, `OpenAPI` 3.1: `GET /openapi.json`, `rejoinder openapi`.
 //!
 //! The schemas come from the types that the routes read and write; what is said of each route stands in `routes`, in one
 //! table. Tests hold that every route of the server is in the document and the other way round, and that the document is

@@ -31,7 +31,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<InvalidField>,
     retry_after_seconds: Option<u64>,
-    allowance: Option<Taken>,
+    allowance: Option<Box<Taken>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -234,7 +234,7 @@ impl Problem {
 
     /// Tells of the allowance that is used up.
     pub(crate) fn allowance(&mut self, taken: Taken) {
-        self.allowance = Some(taken);
+        self.allowance = Some(Box::new(taken));
     }
 
     /// The stable code.
@@ -344,8 +344,8 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(taken) = self.allowance {
-            access::tell(headers, taken);
+        if let Some(taken) = &self.allowance {
+            access::tell(headers, **taken);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What no route has to look at itself: addresses that are not well formed, and parameters that no route has.
 //!
-//! A parameter that is not in the OpenAPI document is refused. Dropping it in silence would answer a question that the
+//! A parameter that is not in the `OpenAPI` document is refused. Dropping it in silence would answer a question that the
 //! caller did not ask: `?mailboxes=sales` on a route that filters by something else would search all mail.
 
 use std::collections::HashMap;

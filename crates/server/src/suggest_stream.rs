@@ -91,9 +91,8 @@ async fn follow(app: &Arc<App>, live: &Arc<Live>, after: usize, request_id: Requ
     let worker = Arc::clone(app);
     let mut reader = live.read(after, |live| work(worker, live, request_id));
     let heartbeat = app.config.heartbeat();
-    let first = match tokio::time::timeout(heartbeat, reader.next()).await {
-        Ok(first) => first,
-        Err(_) => return Ok(sse::response(Events::new(reader, None), heartbeat)),
+    let Ok(first) = tokio::time::timeout(heartbeat, reader.next()).await else {
+        return Ok(sse::response(Events::new(reader, None), heartbeat));
     };
     if let (Some((1, _)), Some(problem)) = (&first, live.take_failure()) {
         return Err(problem);

@@ -98,7 +98,7 @@ async fn opened(found: &mut Findings, settings: Settings) {
             match (status.embedder, status.embedder_missing) {
                 (Some(name), _) => found.add("embedder", Level::Ok, name),
                 (None, Some(why)) => {
-                    found.add("embedder", Level::Warning, format!("{why}; run `rejoinder models pull`"))
+                    found.add("embedder", Level::Warning, format!("{why}; run `rejoinder models pull`"));
                 }
                 (None, None) => found.add("embedder", Level::Ok, "off: mail is found by its words"),
             }

@@ -36,12 +36,12 @@ pub(crate) async fn run(settings: Settings, global: &Global, listen: Option<Sock
     let beside = async {
         tokio::join!(rejoinder.retain_forever(), reload_forever(&rejoinder, &control, global, file, schemas));
     };
-    let served = tokio::select! {
-        served = server.join() => served,
+    let ended = tokio::select! {
+        ended = server.join() => ended,
         () = beside => Ok(()),
     };
     rejoinder.close().await;
-    served.context("the server failed")?;
+    ended.context("the server failed")?;
     Ok(Outcome::Complete)
 }
 

@@ -1,5 +1,7 @@
 //! Real sockets on loopback, hostile clients, short limits. None of the tests measures time: each waits for what must come.
 
+#![allow(clippy::items_after_statements, clippy::format_collect, reason = "a test reads from the top to the bottom")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

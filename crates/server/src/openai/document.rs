@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of the OpenAI-shaped routes.
+//! What the `OpenAPI` document says of the OpenAI-shaped routes.
 //!
 //! Their bodies are read member by member (`fields`), so that every error names its place as OpenAI's do; the types here only
 //! describe what `request`, `messages`, `tools` and `embeddings` take. Null stands for a member that is left out.

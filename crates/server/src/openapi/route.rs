@@ -219,7 +219,7 @@ impl Route {
         self
     }
 
-    /// A stream of events. A stream has no schema of its own in OpenAPI 3.1: what is described is one event.
+    /// A stream of events. A stream has no schema of its own in `OpenAPI` 3.1: what is described is one event.
     pub(crate) fn answers_events(self, status: u16, example: &str) -> Self {
         let event = ObjectBuilder::new()
             .property("id", text())

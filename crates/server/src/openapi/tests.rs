@@ -81,18 +81,22 @@ async fn every_route_is_in_the_document_and_the_other_way_round() {
     let text = format!("{router:?}");
     let paths: BTreeSet<String> = text.split('"').filter(|part| part.starts_with('/')).map(str::to_owned).collect();
     let service = TowerToHyperService::new(router);
-    let mut served = BTreeSet::new();
+    let mut answered = BTreeSet::new();
     for path in paths {
-        let asked = path.replace("{*", "{").replace('{', "").replace('}', "");
+        let asked = path.replace("{*", "{").replace(['{', '}'], "");
         let request = Request::patch(asked).body(Body::empty()).unwrap();
         let response = service.call(request).await.unwrap();
+        // What answers where no route is has a path in there as well.
+        if response.status() == StatusCode::NOT_FOUND {
+            continue;
+        }
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         let allow = response.headers()[header::ALLOW].to_str().unwrap();
         for method in allow.split(',').filter(|method| *method != "HEAD") {
-            served.insert(format!("{method} {}", path.replace("{*", "{")));
+            answered.insert(format!("{method} {}", path.replace("{*", "{")));
         }
     }
     let documented: BTreeSet<String> =
         all().iter().map(|route| format!("{} {}", route.http_method(), route.path_template())).collect();
-    assert_eq!(served, documented);
+    assert_eq!(answered, documented);
 }
