@@ -234,6 +234,29 @@ fn with_a_master_key_no_text_lies_in_clear_and_everything_works() {
 }
 
 #[test]
+fn what_lay_in_clear_is_encrypted_on_request() {
+    let (folder, product) = words_only("");
+    product.json(&["ingest", repository().join("examples/mailbox/support.mbox").to_str().unwrap()], 0);
+    let message = product.messages().remove(0);
+    let words = message["new_text"].as_str().unwrap().split('\n').max_by_key(|line| line.len()).unwrap().to_owned();
+    assert!(on_disk(&product.data_dir(), &words));
+    let key = String::from_utf8(product.run(&["vault", "generate"]).stdout).unwrap();
+    let config = folder.path().join("rejoinder.toml");
+    let text = std::fs::read_to_string(&config).unwrap() + "[vault]\nkey_env = \"REJOINDER_TEST_KEYS\"\n";
+    std::fs::write(&config, text).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = product.command(arguments).env("REJOINDER_TEST_KEYS", key.trim()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let sealed: Value = serde_json::from_str(&run(&["vault", "seal", "--json"])).unwrap();
+    assert!(sealed["rows"].as_u64().unwrap() > 0 && sealed["pending"] == 0, "{sealed}");
+    assert!(!on_disk(&product.data_dir(), &words), "{words}");
+    let word = words.split(|c: char| !c.is_alphanumeric()).max_by_key(|word| word.len()).unwrap();
+    assert!(run(&["search", word, "--json"]).contains(message["id"].as_str().unwrap()), "{word}");
+}
+
+#[test]
 fn a_backup_put_back_is_what_was_there() {
     let (_folder, product) = words_only("");
     product.json(&["ingest", repository().join("examples/mailbox/support.mbox").to_str().unwrap()], 0);

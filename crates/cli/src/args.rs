@@ -50,8 +50,7 @@ pub(crate) enum Command {
     ///
     /// Exit code 0: complete; 2: finished, with items that could not be read (listed); 1: failed.
     Ingest {
-        /// Mailbox files, or folders that are searched for them
-        #[arg(required = true)]
+        /// Mailbox files, or folders that are searched for them; without any the index is brought up to date with what was read
         paths: Vec<PathBuf>,
     },
     /// Show what is in a mailbox file, what it claims and every problem with its place; writes nothing
@@ -225,7 +224,7 @@ pub(crate) enum VaultCommand {
     },
     /// Which master keys wrap what, and whether anything lies in clear
     Status,
-    /// Encrypt what was written before there was a key
+    /// Encrypt what was written before there was a key, index included
     Seal,
     /// Wrap every data key with the first master key, and begin new data keys
     Rotate,

@@ -1,8 +1,8 @@
 //! Copies of everything, taken while a server may run, and put back.
 //!
 //! The store and the ledger have to fit together: the ingest lock of every tenant is held while both are copied, so that
-//! nothing is written in between. Reading goes on. With a Qdrant server the vectors are that server's to back up (its
-//! snapshots); what the ledger says of them is copied all the same, and an ingest without paths makes up for what is missing.
+//! nothing is written in between. Reading goes on. With a Qdrant server the vectors are that server's to back up: its
+//! snapshot belongs to this copy and has to be taken while no ingest runs, too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,6 @@ use crate::rejoinder::Rejoinder;
 const MANIFEST: &str = "backup.json";
 const LEDGER: &str = "ledger.sqlite";
 const USAGE: &str = "usage.sqlite";
-const STORE: &str = "lancedb";
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +41,8 @@ impl Rejoinder {
     /// ingest runs. API keys are copied by their own store; master keys of encryption are never in a backup.
     pub async fn backup(&self, dir: &Path) -> Result<Backup, Error> {
         let (ledger, journal) = (Arc::clone(&self.parts.ledger), Arc::clone(&self.parts.routing.journal));
-        let store = (self.parts.config.store.kind == StoreKind::Lancedb).then(|| self.parts.config.store_path());
+        let store = (self.parts.config.store.kind == StoreKind::Lancedb)
+            .then(|| self.parts.config.store_path(self.parts.config.is_sealed()));
         let dir = dir.to_owned();
         blocking(move || {
             std::fs::create_dir(&dir).map_err(|error| Error::DataFolder(dir.clone(), error))?;
@@ -67,7 +67,7 @@ impl Rejoinder {
         let data = &config.data_dir;
         let io = |error| Error::DataFolder(data.clone(), error);
         std::fs::create_dir_all(data).map_err(io)?;
-        if [config.ledger_path(), config.usage_path(), config.store_path(), config.keys_path()]
+        if [config.ledger_path(), config.usage_path(), config.store_path(config.is_sealed()), config.keys_path()]
             .iter()
             .any(|path| path.exists())
         {
@@ -87,7 +87,7 @@ fn copy_all(ledger: &Ledger, journal: &UsageJournal, store: Option<&Path>, dir: 
     let _no_ingest: Vec<_> = locks.collect::<Result<_, LedgerError>>()?;
     let io = |error| Error::DataFolder(dir.to_owned(), error);
     if let Some(store) = store.filter(|store| store.exists()) {
-        copy_tree(store, &dir.join(STORE), &|_| true).map_err(io)?;
+        copy_tree(store, &dir.join(store.file_name().unwrap_or_default()), &|_| true).map_err(io)?;
     }
     ledger.backup(dir.join(LEDGER))?;
     journal.backup(dir.join(USAGE))?;

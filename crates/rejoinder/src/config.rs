@@ -13,6 +13,7 @@ use rejoinder_serving::ServingOptions;
 use rejoinder_store::qdrant::QdrantConfig;
 use rejoinder_vault::VaultConfig;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 use crate::privacy::RetentionConfig;
@@ -284,8 +285,31 @@ impl Config {
         self.data_dir.join("usage.sqlite")
     }
 
-    pub(crate) fn store_path(&self) -> PathBuf {
-        self.data_dir.join("lancedb")
+    /// An encrypted index and one in clear are two: neither can be read as the other.
+    pub(crate) fn store_path(&self, sealed: bool) -> PathBuf {
+        self.data_dir.join(if sealed { "lancedb-sealed" } else { "lancedb" })
+    }
+
+    /// What the index version says of the store: an index that lies elsewhere is another one, and is made anew.
+    pub(crate) fn store_name(&self, sealed: bool) -> String {
+        let kind = match self.store.kind {
+            StoreKind::Lancedb => String::new(),
+            StoreKind::Qdrant => {
+                let QdrantConfig { url, prefix, .. } = &self.store.qdrant;
+                let digest = Sha256::digest(format!("{url} {prefix}"));
+                digest.iter().take(4).fold("qdrant".to_owned(), |name, byte| format!("{name}{byte:02x}"))
+            }
+        };
+        match (kind.is_empty(), sealed) {
+            (_, false) => kind,
+            (true, true) => "sealed".to_owned(),
+            (false, true) => format!("{kind}-sealed"),
+        }
+    }
+
+    /// Whether text is encrypted on the disk.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.vault.key_env.is_some() || self.vault.key_file.is_some()
     }
 
     /// API keys: a file of its own, which the command line changes while a server runs.

@@ -22,6 +22,17 @@ pub struct EncryptionStatus {
     pub in_clear: u64,
 }
 
+/// What became encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// Rows of the ledger.
+    pub rows: u64,
+    /// Records of the index that were written anew.
+    pub written: u64,
+    /// Messages that could not be indexed; while there are any, the index in clear stays.
+    pub pending: u64,
+}
+
 /// What a change of keys did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotatedKeys {
@@ -49,10 +60,27 @@ impl Rejoinder {
         .await
     }
 
-    /// Encrypts what the ledger holds in clear, and returns how many rows that were. It can be interrupted and repeated.
-    pub async fn seal_all(&self) -> Result<u64, Error> {
+    /// Encrypts what the ledger holds in clear, fills an encrypted index from it for every tenant, and removes the embedded
+    /// index that lay in clear. Returns how many rows were encrypted and how many messages indexed. It can be interrupted and
+    /// repeated; the index in clear goes last.
+    pub async fn seal_all(&self) -> Result<Sealed, Error> {
         let ledger = Arc::clone(&self.parts.ledger);
-        blocking(move || Ok(ledger.seal_all(|_| true)?.rows)).await
+        let (rows, tenants) = blocking(move || Ok((ledger.seal_all(|_| true)?.rows, ledger.tenants()?))).await?;
+        let mut sealed = Sealed { rows, ..Sealed::default() };
+        for tenant in &tenants {
+            let report = self.ingest(tenant, &[], &()).await?;
+            sealed.pending += report.pending;
+            sealed.written += report.written;
+        }
+        if sealed.pending == 0 {
+            let clear = self.parts.config.store_path(false);
+            blocking(move || match std::fs::remove_dir_all(&clear) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::DataFolder(clear, error)),
+                _ => Ok(()),
+            })
+            .await?;
+        }
+        Ok(sealed)
     }
 
     /// Wraps all data keys with the first master key, and gives every tenant a new data key for what is written from now on.

@@ -53,7 +53,7 @@ pub use crate::backup::Backup;
 pub use crate::config::{
     Config, Engine, JobsConfig, LanguageConfig, ModelsConfig, OwnershipConfig, StoreKind, StoreSettings,
 };
-pub use crate::encryption::{EncryptionStatus, RotatedKeys, new_master_key};
+pub use crate::encryption::{EncryptionStatus, RotatedKeys, Sealed, new_master_key};
 pub use crate::engine::model_store;
 pub use crate::erase::{EraseReceipt, EraseTarget};
 pub use crate::error::Error;

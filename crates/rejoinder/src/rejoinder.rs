@@ -10,7 +10,7 @@ use rejoinder_assist::{
 };
 use rejoinder_domain::{ErrorKind, LanguageModel, Message, MessageId, SeamError, TenantId, ThreadId, VectorStore};
 use rejoinder_ledger::{Ledger, MailboxStatus, Totals};
-use rejoinder_pipeline::{IngestReport, Intake, JobRunner, Observer, Pipeline};
+use rejoinder_pipeline::{IngestConfig, IngestReport, Intake, JobRunner, Observer, Pipeline};
 use rejoinder_serving::Metrics;
 use rejoinder_store::qdrant::QdrantStore;
 use rejoinder_store::{EmbeddingSpace, LanceStore, ManagedStore, StoreConfig, StoreHealth};
@@ -124,7 +124,7 @@ impl Rejoinder {
             ledger: Arc::clone(&ledger),
             store: Arc::clone(&searched),
             embedder: running.clone(),
-            config: config.ingest.clone(),
+            config: IngestConfig { store_name: config.store_name(config.is_sealed()), ..config.ingest.clone() },
         };
         let intake = Intake::new(pipeline.clone(), config.ownership());
         if let LoadedEmbedder::Missing(why) = &embedder {
@@ -337,9 +337,9 @@ async fn open_store(
     sealer: Option<Arc<dyn Sealer>>,
 ) -> Result<Arc<dyn ManagedStore>, Error> {
     Ok(match config.store.kind {
-        StoreKind::Lancedb => {
-            Arc::new(LanceStore::open_sealed(StoreConfig::new(config.store_path(), space), sealer).await?)
-        }
+        StoreKind::Lancedb => Arc::new(
+            LanceStore::open_sealed(StoreConfig::new(config.store_path(sealer.is_some()), space), sealer).await?,
+        ),
         StoreKind::Qdrant => Arc::new(QdrantStore::open(config.store.qdrant.clone(), space, sealer).await?),
     })
 }

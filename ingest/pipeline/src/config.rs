@@ -27,6 +27,10 @@ pub struct IngestConfig {
     pub read_batch_bytes: usize,
     /// Skipped items and losses that the report lists, each; the ledger lists all.
     pub listed_skips: usize,
+    /// Names the store that the index lies in, where there can be several: a part of the index version, so that another store is
+    /// filled anew. Set by whoever opens the store, not by a configuration file.
+    #[serde(skip)]
+    pub store_name: String,
     /// Caps on one item.
     pub limits: Limits,
 }
@@ -42,6 +46,7 @@ impl Default for IngestConfig {
             read_batch_items: 200,
             read_batch_bytes: 16 << 20,
             listed_skips: 1000,
+            store_name: String::new(),
             limits: Limits::default(),
         }
     }

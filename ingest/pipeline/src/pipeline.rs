@@ -31,12 +31,14 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Names what the index is made with: embedding model, chunker, chunk length. Letters, digits, `.`, `_` and `-` only.
+    /// Names what the index is made with: embedding model, chunker, chunk length, store. Letters, digits, `.`, `_` and `-` only.
     pub fn index_version(&self) -> String {
         let model = self.embedder.as_ref().map_or("text-only", |embedder| embedder.id());
         let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
         let model: String = model.chars().map(safe).collect();
-        format!("{model}-c{CHUNKER_VERSION}-t{}-o{}", self.config.max_chunk_tokens, self.config.overlap_tokens)
+        let IngestConfig { max_chunk_tokens, overlap_tokens, store_name, .. } = &self.config;
+        let store = if store_name.is_empty() { String::new() } else { format!("-{store_name}") };
+        format!("{model}-c{CHUNKER_VERSION}-t{max_chunk_tokens}-o{overlap_tokens}{store}")
     }
 
     /// Ingests all mailboxes under `paths`; without paths it brings threads and index up to date with the ledger alone.

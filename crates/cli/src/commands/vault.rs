@@ -23,10 +23,14 @@ pub(crate) async fn run(settings: Settings, command: &VaultCommand, as_json: boo
         VaultCommand::Status => status(&rejoinder, as_json).await,
         VaultCommand::Seal => {
             let sealed = rejoinder.seal_all().await?;
-            println!(
-                "{}",
-                if as_json { json!({ "sealed": sealed }).to_string() } else { format!("{sealed} rows were encrypted") }
-            );
+            if as_json {
+                println!("{}", json!({ "rows": sealed.rows, "written": sealed.written, "pending": sealed.pending }));
+            } else {
+                println!("{} rows were encrypted, {} records of the index written anew", sealed.rows, sealed.written);
+            }
+            if sealed.pending > 0 {
+                bail!("{} messages could not be indexed: the index in clear stays; run it again", sealed.pending);
+            }
             Ok(Outcome::Complete)
         }
         VaultCommand::Rotate => {
