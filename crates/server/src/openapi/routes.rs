@@ -207,10 +207,11 @@ fn privacy() -> Vec<Route> {
             "The mailbox's id.",
             "crm",
         ),
-        erases(Route::delete("/v1/subjects/{email}", "erase_subject", "Erase what is held on a person")).path(
+        erases(Route::delete("/v1/subjects/{email}", "erase_subject", "Erase what is held on a person")).path_like(
             "email",
             "The person's e-mail address.",
             "anna@weberbau.example",
+            text().pattern(Some("@")),
         ),
         Route::get("/v1/subjects/{email}", "export_subject", "Export what is held on a person")
             .of(PRIVACY, Needs::Admin)
