@@ -12,6 +12,10 @@ use crate::config::ServerConfig;
 use crate::connection::is_slow_body;
 use crate::problem::Problem;
 
+use objects::Objects;
+
+mod objects;
+
 /// What a handler takes: the headers, and the body unless it was too large or broke off.
 pub(crate) type Body = Result<Bytes, BytesRejection>;
 
@@ -24,7 +28,7 @@ pub(crate) fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, config:
         return Err(Problem::unsupported_media_type());
     }
     let mut reader = serde_json::Deserializer::from_slice(&body);
-    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value: T = serde_path_to_error::deserialize(Objects(&mut reader)).map_err(|error| {
         let pointer = pointer_of(error.path());
         let cause = error.into_inner();
         if cause.is_data() {
