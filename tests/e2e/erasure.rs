@@ -9,7 +9,7 @@ use crate::product::{Product, repository};
 use crate::remote::Remotes;
 
 /// Whether any file below `folder` holds `words`.
-fn on_disk(folder: &Path, words: &str) -> bool {
+pub(crate) fn on_disk(folder: &Path, words: &str) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {

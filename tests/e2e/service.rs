@@ -1,10 +1,10 @@
 //! What a CRM and its operator do day by day: jobs, feedback, schemas, retention, encryption, backup.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::erasure::on_disk;
 use crate::product::{Product, Serving, repository, sample};
 use crate::spine::ingest_sample;
 
@@ -183,17 +183,6 @@ fn old_mail_goes_when_its_time_is_over() {
     wait_for(|| server.get("/readyz").json()["messages"] == 0);
     drop(server);
     assert!(product.messages().is_empty());
-}
-
-fn on_disk(folder: &Path, words: &str) -> bool {
-    std::fs::read_dir(folder).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return on_disk(&path, words);
-        }
-        let bytes = std::fs::read(&path).unwrap_or_default();
-        bytes.windows(words.len()).any(|window| window == words.as_bytes())
-    })
 }
 
 #[test]

@@ -81,7 +81,8 @@ pub use rejoinder_ledger::{
 };
 pub use rejoinder_ledger::{
     Begun, EditClass, ItemStatus, JobItem, JobItemPage, JobPage, JobRecord, JobSource, JobState, KnowledgeGap,
-    KnownSuggestion, Outcome, OutcomeCounts, OutcomeKind, OutcomeRecorded, Stats, StoredResponse, SuggestionPage,
+    KnownSuggestion, MAX_STORED_BODY, Outcome, OutcomeCounts, OutcomeKind, OutcomeRecorded, Stats, StoredResponse,
+    SuggestionPage,
 };
 pub use rejoinder_mail::MessageFields;
 pub use rejoinder_models as models;

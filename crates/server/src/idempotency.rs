@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_core::Stream;
 use http_body_util::BodyExt as _;
-use rejoinder::{Begun, StoredResponse, TenantId};
+use rejoinder::{Begun, MAX_STORED_BODY, StoredResponse, TenantId};
 use rejoinder_access::Principal;
 use sha2::{Digest as _, Sha256};
 
@@ -27,8 +27,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const IDS_ONLY: [&str; 3] = ["POST /v1/messages", "POST /v1/ingest/jobs", "POST /v1/feedback"];
 /// Longer keys are refused.
 const MAX_KEY: usize = 255;
-/// Larger answers are not kept, and such a request is carried out again.
-const MAX_KEPT: usize = 4 << 20;
 
 /// Who used which key on which route.
 #[derive(Clone)]
@@ -231,7 +229,7 @@ impl Stream for Copied {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
         match &next {
-            Some(Ok(part)) if self.bytes.len() + part.len() <= MAX_KEPT => self.bytes.extend_from_slice(part),
+            Some(Ok(part)) if self.bytes.len() + part.len() <= MAX_STORED_BODY => self.bytes.extend_from_slice(part),
             Some(_) => self.keeper = None,
             None => {
                 let bytes = std::mem::take(&mut self.bytes);

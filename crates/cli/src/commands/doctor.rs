@@ -77,7 +77,7 @@ async fn opened(found: &mut Findings, settings: Settings) {
     let rejoinder = match Rejoinder::open(settings.library).await {
         Ok(rejoinder) => rejoinder,
         Err(error) => {
-            found.add("opening", Level::Problem, chain(&error));
+            found.add("opening", Level::Problem, chain(error));
             return;
         }
     };
@@ -90,7 +90,7 @@ async fn opened(found: &mut Findings, settings: Settings) {
         }
         Err(error) => {
             let hint = if kind == StoreKind::Qdrant { "; is the server of [store.qdrant] url up?" } else { "" };
-            found.add("store", Level::Problem, format!("{}{hint}", chain(&error)));
+            found.add("store", Level::Problem, format!("{}{hint}", chain(error)));
         }
     }
     match rejoinder.status(rejoinder.default_tenant()) {
@@ -126,7 +126,7 @@ async fn opened(found: &mut Findings, settings: Settings) {
                 );
             }
         }
-        Err(error) => found.add("ledger", Level::Problem, chain(&error)),
+        Err(error) => found.add("ledger", Level::Problem, chain(error)),
     }
     match rejoinder.vault_status().await {
         Ok(Some(status)) if status.in_clear > 0 => {
@@ -134,7 +134,7 @@ async fn opened(found: &mut Findings, settings: Settings) {
             found.add("encryption", Level::Warning, detail);
         }
         Ok(_) => {}
-        Err(error) => found.add("encryption", Level::Problem, chain(&error)),
+        Err(error) => found.add("encryption", Level::Problem, chain(error)),
     }
 }
 
@@ -174,7 +174,7 @@ fn credentials(found: &mut Findings, settings: &Settings) {
         match KeyStore::open(&path).and_then(|keys| keys.active(Timestamp::now())) {
             Ok(active) => active,
             Err(error) => {
-                found.add("credentials", Level::Problem, chain(&error));
+                found.add("credentials", Level::Problem, chain(error));
                 return;
             }
         }
@@ -199,7 +199,7 @@ fn encryption(found: &mut Findings, settings: &Settings) {
     match settings.library.vault.keyring() {
         Ok(Some(_)) => found.add("encryption", Level::Ok, "master keys are there"),
         Ok(None) => found.add("encryption", Level::Warning, "off: mail lies in clear on the disk ([vault])"),
-        Err(error) => found.add("encryption", Level::Problem, chain(&error)),
+        Err(error) => found.add("encryption", Level::Problem, chain(error)),
     }
 }
 
@@ -214,13 +214,6 @@ fn inbox(found: &mut Findings, settings: &Settings) {
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
+fn chain(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
 }
