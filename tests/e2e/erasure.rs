@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::product::{Product, repository};
 use crate::remote::Remotes;
+use crate::tenants::{call, key};
 
 /// Whether any file below `folder` holds `words`.
 pub(crate) fn on_disk(folder: &Path, words: &str) -> bool {
@@ -108,7 +109,15 @@ fn a_mailbox_and_a_tenant_are_erased_by_the_command_line() {
     assert!(!product.messages().is_empty(), "an erased mailbox can be taken in again");
     let wrong = product.run(&["erase", "--whole-tenant", "somebody-else"]);
     assert_eq!(wrong.status.code(), Some(1));
+    let held = product.messages().len();
+    let (own, others) = (key(&product, "remotes", "admin"), key(&product, "others", "admin"));
     let receipt = product.json(&["erase", "--whole-tenant", "remotes"], 0);
     assert!(receipt["records"].as_u64().unwrap() > 0 && receipt["left"] == 0, "{receipt}");
+    assert_eq!(receipt["messages"].as_u64(), Some(held as u64));
     assert!(product.messages().is_empty());
+    // Its keys are gone too, and a server asks for credentials all the same.
+    let server = product.serve();
+    assert_eq!(server.get("/v1/usage").status, 401);
+    assert_eq!(call(&server, &own, "GET", "/v1/usage", None).status, 401);
+    assert_eq!(call(&server, &others, "GET", "/v1/usage", None).status, 200);
 }

@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use rejoinder_scripted_provider::{Answer as Scripted, Script};
@@ -154,13 +154,16 @@ impl BadNetwork {
                 }
                 let server = TcpStream::connect(&upstream).expect("the server");
                 let (mut up, mut down) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+                let silent = Arc::new(AtomicBool::new(false));
+                let (cut, is_silent) = (Arc::clone(&cut), Arc::clone(&silent));
                 std::thread::spawn(move || {
                     // Either end may close at any time.
                     let _ = std::io::copy(&mut up, &mut down);
-                    let _ = down.shutdown(Shutdown::Write);
+                    if !is_silent.load(Ordering::SeqCst) {
+                        let _ = down.shutdown(Shutdown::Write);
+                    }
                 });
-                let cut = Arc::clone(&cut);
-                std::thread::spawn(move || pass_on(server, client, &cut));
+                std::thread::spawn(move || pass_on(server, client, &cut, &silent));
             }
         });
         network
@@ -177,15 +180,19 @@ fn refuse(mut client: TcpStream) {
     let _ = client.read_to_end(&mut Vec::new());
 }
 
-/// What the server says, up to the event `draft` of the first stream.
-fn pass_on(mut server: TcpStream, mut client: TcpStream, cut: &AtomicUsize) {
+/// What the server says, up to the event `draft` of the first stream. There the client is cut off, and the server is not told,
+/// as when a network fails: a server that sees its reader go stops the model, and the stream would begin anew.
+fn pass_on(mut server: TcpStream, mut client: TcpStream, cut: &AtomicUsize, silent: &AtomicBool) {
     let mut bytes = [0; 1024];
     let mut passed = Vec::new();
     while let Ok(read @ 1..) = server.read(&mut bytes) {
         passed.extend_from_slice(&bytes[..read]);
         let streams_draft = passed.windows(12).any(|part| part == b"event: draft");
         if streams_draft && cut.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            break;
+            silent.store(true, Ordering::SeqCst);
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = std::io::copy(&mut server, &mut std::io::sink());
+            return;
         }
         if client.write_all(&bytes[..read]).is_err() {
             break;

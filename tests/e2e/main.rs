@@ -18,6 +18,7 @@ mod command_line;
 mod corpus;
 mod erasure;
 mod examples;
+mod identity;
 mod kill;
 mod language;
 mod official_clients;

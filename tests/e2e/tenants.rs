@@ -1,8 +1,10 @@
 //! Credentials, and that tenants see nothing of each other.
 
+use rejoinder_scripted_provider::{Answer as Scripted, Script};
 use serde_json::{Value, json};
 
 use crate::product::{Answer, Product, Serving, sample};
+use crate::remote::Remotes;
 use crate::spine::ingest_sample;
 
 /// A key of the tenant.
@@ -22,7 +24,7 @@ pub(crate) fn call(server: &Serving, key: &str, method: &str, path: &str, body: 
     server.call(path, &arguments)
 }
 
-fn message(words: &str) -> Value {
+pub(crate) fn message(words: &str) -> Value {
     json!({"message": {"from": "Anna Weber <anna@weberbau.example>", "to": ["support@ours.example"],
         "subject": words, "text": format!("Hello, a question about {words}, please answer soon."),
         "sent_at": "2026-03-01T08:00:00Z", "message_id": format!("<{words}@weberbau.example>")}})
@@ -114,6 +116,34 @@ fn limits_are_told_and_kept_and_changed_while_the_server_runs() {
         assert!(tries < 100, "the new limit is never taken over");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+}
+
+#[test]
+fn what_may_leave_the_machine_changes_while_the_server_runs() {
+    let remotes = Remotes::new().with("remote", Script::always(Scripted::text("Good morning.")));
+    let product = remotes.product("");
+    let server = product.serve();
+    let chat = || {
+        server
+            .post("/v1/chat/completions", r#"{"model": "remote", "messages": [{"role": "user", "content": "hello"}]}"#)
+    };
+    assert_eq!(chat().status, 200);
+    let allowed = std::fs::read_to_string(product.config()).unwrap();
+    let take_over = |text: &str, status: u16| {
+        std::fs::write(product.config(), text).unwrap();
+        server.hang_up();
+        let mut tries = 0;
+        while chat().status != status {
+            tries += 1;
+            assert!(tries < 100, "the new policy is never taken over: {}", chat().body);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    };
+    take_over(&allowed.replace("[router]\n", "[router]\ntenants = { remotes = { egress = \"local_only\" } }\n"), 403);
+    let asked = remotes.provider("remote").requests();
+    chat();
+    assert_eq!(remotes.provider("remote").requests(), asked, "nothing is sent any more");
+    take_over(&allowed, 200);
 }
 
 #[test]

@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Caller};
 use crate::random::{Random, seed};
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Models, Sidecar};
 use crate::tenants::Tenant;
+
+/// Questions with their replies that are there from the beginning.
+const PAIRS: usize = 5;
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -20,6 +23,8 @@ pub(crate) struct Kill {
     /// The program
     #[arg(long, value_name = "PATH")]
     rejoinder: PathBuf,
+    #[command(flatten)]
+    models: Models,
     /// How often it is killed
     #[arg(long, default_value_t = 50)]
     times: usize,
@@ -62,10 +67,13 @@ pub(crate) fn run(arguments: &Kill) -> anyhow::Result<()> {
     let seed = seed(arguments.seed);
     println!("seed {seed}");
     let mut random = Random::new(seed);
-    let mut sidecar = Sidecar::install(&arguments.rejoinder, "")?;
+    let mut sidecar = Sidecar::install(&arguments.rejoinder, &arguments.models, "")?;
     let (_, key) = sidecar.key(&Tenant::marker(1), &["admin"])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut starts = vec![sidecar.start()?];
+    // Something to draft from.
+    let tenant = Tenant::new(1, key.clone(), String::new());
+    runtime.block_on(tenant.correspond(&Caller::new(&sidecar.url)?, PAIRS, &mut random))?;
     let (mut total, mut lost) = ([0_usize; 5], Vec::new());
     let mut all = Vec::new();
     for time in 0..arguments.times {
@@ -154,16 +162,15 @@ async fn step(round: &Round, random: &mut Random) -> anyhow::Result<Vec<Acknowle
             Ok(vec![Acknowledged::Message(answer.string("/id").context("no id")?, word)])
         }
         6..9 => {
-            let text = format!("What became of delivery number {}?", random.below(100_000));
-            let message = json!({"direction": "inbound", "text": text});
-            let ticket = json!({"id": round.tenant.word(), "subject": "Delivery", "messages": [message]});
+            let ticket = round.tenant.ticket(random);
             let answer = call(Call::json("/v1/suggest-reply", &json!({"ticket": ticket}))).await?;
             let id = answer.string("/id").context("no id")?;
             let mut told = vec![Acknowledged::Suggestion(id.clone())];
             if answer.json().pointer("/suggestions/0").is_some() {
-                let outcome = json!({"suggestion_id": id, "candidate": 0, "outcome": "rejected", "reason": "a test"});
-                if call(Call::json("/v1/feedback", &outcome)).await.is_ok() {
-                    told.push(Acknowledged::Feedback(id, "rejected"));
+                let outcome = if random.percent(70) { "accepted" } else { "rejected" };
+                let body = json!({"suggestion_id": id, "candidate": 0, "outcome": outcome});
+                if call(Call::json("/v1/feedback", &body)).await.is_ok() {
+                    told.push(Acknowledged::Feedback(id, outcome));
                 }
             }
             Ok(told)

@@ -12,11 +12,11 @@ use serde_json::json;
 
 use crate::call::{Call, Caller};
 use crate::random::{Random, seed};
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Models, Sidecar};
 use crate::tenants::Tenant;
 
-/// Messages that every tenant has before the first measurement.
-const MESSAGES: usize = 40;
+/// Questions with their replies that every tenant has before the first measurement.
+const PAIRS: usize = 20;
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -24,6 +24,8 @@ pub(crate) struct Load {
     /// The program
     #[arg(long, value_name = "PATH")]
     rejoinder: PathBuf,
+    #[command(flatten)]
+    models: Models,
     /// Clients at the same time while one tenant floods
     #[arg(long, default_value_t = 256)]
     clients: usize,
@@ -82,7 +84,7 @@ struct Manner {
 pub(crate) fn run(arguments: &Load) -> anyhow::Result<()> {
     let seed = seed(arguments.seed);
     println!("seed {seed}");
-    let mut sidecar = Sidecar::install(&arguments.rejoinder, &format!("{}\n", arguments.settings))?;
+    let mut sidecar = Sidecar::install(&arguments.rejoinder, &arguments.models, &format!("{}\n", arguments.settings))?;
     let mut tenants = Vec::new();
     for number in 0..usize::from(arguments.tenants) {
         let (_, key) = sidecar.key(&Tenant::marker(number), &["admin"])?;
@@ -114,11 +116,7 @@ pub(crate) fn run(arguments: &Load) -> anyhow::Result<()> {
 /// Mail for everybody, so that there is something to find.
 async fn fill(phase: &Phase, random: &mut Random) -> anyhow::Result<()> {
     for tenant in &phase.tenants {
-        for _ in 0..MESSAGES {
-            let (_, body) = tenant.write(random);
-            let answer = phase.caller.insist(&Call::json("/v1/messages", &body).by(&tenant.admin)).await?;
-            anyhow::ensure!(answer.status == 201, "a message is not taken: {} {}", answer.status, answer.text());
-        }
+        tenant.correspond(&phase.caller, PAIRS, random).await?;
     }
     Ok(())
 }
@@ -190,14 +188,10 @@ async fn client(phase: Arc<Phase>, manner: Manner, mut random: Random) {
 
 /// What a CRM asks, in the shares in which it does.
 fn request(tenant: &Tenant, random: &mut Random) -> Call {
-    let person = tenant.person(random.below(40));
     match random.below(100) {
         0..45 => Call::json("/v1/search", &json!({"query": format!("delivery number {}", random.below(100_000))})),
         45..80 => {
-            let text = format!("What became of delivery number {}? I asked you about it.", random.below(100_000));
-            let message =
-                json!({"direction": "inbound", "from": person, "sent_at": "2026-06-23T08:00:00Z", "text": text});
-            let ticket = json!({"id": tenant.word(), "subject": "Delivery", "customer": {"email": person}, "messages": [message]});
+            let ticket = tenant.ticket(random);
             Call::json("/v1/suggest-reply", &json!({"ticket": ticket}))
         }
         80..95 => {

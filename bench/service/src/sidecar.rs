@@ -12,6 +12,23 @@ use tempfile::TempDir;
 /// A start that takes longer has failed.
 const START: Duration = Duration::from_mins(2);
 
+/// Models of the server, which have to be on this machine already.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Models {
+    /// Embedding model, or none
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    embedder: String,
+    /// Language model, or none
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    language_model: String,
+}
+
+impl Models {
+    pub(crate) fn none() -> Self {
+        Self { embedder: "none".to_owned(), language_model: "none".to_owned() }
+    }
+}
+
 /// An installation, and its server while one runs.
 pub(crate) struct Sidecar {
     program: PathBuf,
@@ -23,14 +40,16 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     /// Installs `program` with this configuration, which names no tenant of the test.
-    pub(crate) fn install(program: &Path, settings: &str) -> anyhow::Result<Self> {
+    pub(crate) fn install(program: &Path, models: &Models, settings: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("rejoinder-service-").tempdir()?;
         std::fs::create_dir(folder.path().join("inbox"))?;
         std::fs::create_dir(folder.path().join("schemas"))?;
         let base = format!(
-            "tenant = \"operator\"\n[ownership]\ndomains = [\"firm.example\"]\n[models]\nembedder = \"none\"\n\
-             [models.language]\nmodel = \"none\"\n[schemas]\ndir = \"{0}/schemas\"\n[jobs]\ninbox = \"{0}/inbox\"\n{settings}",
-            folder.path().display()
+            "tenant = \"operator\"\n[ownership]\ndomains = [\"firm.example\"]\n[models]\nembedder = \"{1}\"\noptional = false\n\
+             [models.language]\nmodel = \"{2}\"\n[schemas]\ndir = \"{0}/schemas\"\n[jobs]\ninbox = \"{0}/inbox\"\n{settings}",
+            folder.path().display(),
+            models.embedder,
+            models.language_model
         );
         std::fs::write(folder.path().join("rejoinder.toml"), base)?;
         let program = program.canonicalize().with_context(|| format!("there is no {}", program.display()))?;

@@ -7,13 +7,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
+use anyhow::ensure;
 use serde_json::{Value, json};
 
-use crate::call::number;
+use crate::call::{Call, Caller, number};
 use crate::random::Random;
 
 /// Shape of a marker: this, two digits, `vorn`.
 const MARK: &[u8] = b"mk";
+
+/// An answer of the language model: this and twelve digits.
+const SAID: &str = "said";
 
 /// One tenant.
 #[derive(Debug)]
@@ -132,6 +136,31 @@ impl Tenant {
         (word, body)
     }
 
+    /// Hands over so many questions with their replies.
+    pub(crate) async fn correspond(&self, caller: &Caller, pairs: usize, random: &mut Random) -> anyhow::Result<()> {
+        for _ in 0..pairs {
+            let (_, question) = self.write(random);
+            let (_, reply) = self.reply(&question);
+            for body in [question, reply] {
+                let answer = caller.insist(&Call::json("/v1/messages", &body).by(&self.admin)).await?;
+                ensure!(answer.status == 201, "a message is not taken: {} {}", answer.status, answer.text());
+            }
+        }
+        Ok(())
+    }
+
+    /// A ticket of a customer who asks what [`Self::write`] asks, so that an earlier reply is offered as a draft.
+    pub(crate) fn ticket(&self, random: &mut Random) -> Value {
+        let person = self.person(random.below(40));
+        let text = format!(
+            "Good morning,\n\nplease look at my matter of {}. It is about delivery number {}.\n",
+            self.name,
+            random.below(100_000)
+        );
+        let message = json!({"direction": "inbound", "from": person, "sent_at": "2026-06-23T08:00:00Z", "text": text});
+        json!({"id": self.word(), "subject": "Question", "customer": {"email": person}, "messages": [message]})
+    }
+
     /// One of its customers.
     pub(crate) fn person(&self, number: usize) -> String {
         format!("person{number}.{}@customers.example", self.name)
@@ -226,6 +255,14 @@ impl Owners {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), to);
     }
 
+    /// What a language model said belongs to whoever it is told first.
+    pub(crate) fn claim_said(&self, answer: &[u8], owner: usize) {
+        let mut owners = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for word in said(answer) {
+            owners.entry(word).or_insert(owner);
+        }
+    }
+
     /// What in `answer` belongs to others than `owner`; words that the caller said itself are no leak.
     pub(crate) fn foreign(&self, owner: Option<usize>, answer: &[u8], said: &str) -> Vec<String> {
         let mut found: Vec<String> =
@@ -243,6 +280,18 @@ impl Owners {
     }
 }
 
+/// An answer of the language model: each is given once.
+pub(crate) fn saying(number: usize) -> String {
+    format!("{SAID}{number:012}")
+}
+
+/// The answers of the language model in a text.
+fn said(text: &[u8]) -> impl Iterator<Item = String> {
+    let words = text.split(|byte| !byte.is_ascii_alphanumeric());
+    let is_one = |word: &&[u8]| word.len() == SAID.len() + 12 && word.starts_with(SAID.as_bytes());
+    words.filter(is_one).map(|word| String::from_utf8_lossy(word).into_owned())
+}
+
 /// The markers in a text: the tenant's number, and the word that begins with it.
 fn markers(text: &[u8]) -> impl Iterator<Item = (usize, String)> {
     let at = |place: usize| {
@@ -258,7 +307,7 @@ fn markers(text: &[u8]) -> impl Iterator<Item = (usize, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Owners, Tenant, markers};
+    use super::{Owners, Tenant, markers, saying};
 
     #[test]
     fn markers_are_found_wherever_they_stand() {
@@ -275,5 +324,15 @@ mod tests {
         assert_eq!(owners.foreign(Some(2), b"\"sug_0123456789abcdef\"", ""), ["sug_0123456789abcdef"]);
         assert_eq!(owners.foreign(Some(2), b"mk01vornw3", "find mk01vornw3"), Vec::<String>::new());
         assert_eq!(owners.foreign(None, b"mk01vorn", ""), ["mk01vorn"]);
+    }
+
+    #[test]
+    fn an_answer_of_the_model_belongs_to_whom_it_is_told_first() {
+        let owners = Owners::default();
+        let answer = format!("Good morning. {}.", saying(7));
+        owners.claim_said(answer.as_bytes(), 1);
+        owners.claim_said(answer.as_bytes(), 2);
+        assert_eq!(owners.foreign(Some(1), answer.as_bytes(), ""), Vec::<String>::new());
+        assert_eq!(owners.foreign(Some(2), answer.as_bytes(), ""), [saying(7)]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rejoinder_domain::{EraseScope, ErrorKind, MailboxId, Message, MessageId, SeamError, TenantId};
+use rejoinder_domain::{EraseScope, ErrorKind, MailboxId, MessageId, SeamError, TenantId};
 use rejoinder_ledger::{Erased, IngestLock, Ledger, LedgerError, WritingLock};
 
 use crate::feedback::blocking;
@@ -17,8 +17,6 @@ use crate::{Error, Rejoinder};
 /// How long an erasure waits for an ingest that runs, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
-/// Messages that are listed in one go.
-const PAGE: u32 = 500;
 
 /// What to erase.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +67,17 @@ impl Rejoinder {
     /// [`ErrorKind::Transient`] while an ingest of the tenant runs that is not over in ten seconds.
     pub async fn erase(&self, tenant: &TenantId, target: &EraseTarget) -> Result<EraseReceipt, Error> {
         let ledger = Arc::clone(&self.parts.ledger);
-        let (asked, of) = (target.clone(), tenant.clone());
+        let (asked, of, version) = (target.clone(), tenant.clone(), self.parts.pipeline.index_version());
         let work = blocking(move || {
             let locks = Locks::take(&ledger, &of)?;
             let missing =
                 |what: &str| Error::Seam(SeamError::new(ErrorKind::NotFound, format!("there is no such {what}")));
             let erased = match asked {
+                EraseTarget::Tenant => {
+                    let messages = ledger.totals(&of, &version)?.messages;
+                    ledger.erase_tenant(&of)?;
+                    return Ok((Erased::default(), messages, locks));
+                }
                 EraseTarget::Message(id) if ledger.message(&of, &id)?.is_none() => Err(missing("message")),
                 EraseTarget::Message(id) => Ok(ledger.erase_messages(&of, &[id])?),
                 EraseTarget::Mailbox(id) if !ledger.mailboxes(&of)?.iter().any(|mailbox| mailbox.id == id) => {
@@ -82,15 +85,13 @@ impl Rejoinder {
                 }
                 EraseTarget::Mailbox(id) => Ok(ledger.erase_mailbox(&of, &id)?),
                 EraseTarget::Person(email) => Ok(ledger.erase_person(&of, &email)?),
-                EraseTarget::Tenant => {
-                    let messages = ids(|after| ledger.messages(&of, after, PAGE))?;
-                    ledger.erase_tenant(&of)?;
-                    Ok(Erased { messages, ..Erased::default() })
-                }
             };
-            erased.map(|erased: Erased| (erased, locks))
+            erased.map(|erased: Erased| {
+                let messages = erased.messages.len() as u64;
+                (erased, messages, locks)
+            })
         });
-        let (erased, locks) = work.await?;
+        let (erased, messages, locks) = work.await?;
         let scope = match target {
             EraseTarget::Tenant => EraseScope::Tenant,
             _ => EraseScope::Messages(erased.messages.clone()),
@@ -110,12 +111,12 @@ impl Rejoinder {
             self.ingest(tenant, &[], &()).await?;
         }
         let left = self.left(tenant, target, &erased, &scope).await?;
-        tracing::info!(%tenant, what = target.as_str(), messages = erased.messages.len(), records, left, "erased");
+        tracing::info!(%tenant, what = target.as_str(), messages, records, left, "erased");
         Ok(EraseReceipt {
             id: fresh_id("era"),
             at: Timestamp::now(),
             target: target.as_str(),
-            messages: erased.messages.len() as u64,
+            messages,
             records,
             suggestions: erased.suggestions,
             left,
@@ -146,25 +147,26 @@ impl Rejoinder {
         scope: &EraseScope,
     ) -> Result<u64, Error> {
         let (ledger, of, target) = (Arc::clone(&self.parts.ledger), tenant.clone(), target.clone());
+        let version = self.parts.pipeline.index_version();
         let gone = erased.messages.clone();
-        let asking = tokio::task::spawn_blocking(move || -> Result<usize, Error> {
+        let asking = tokio::task::spawn_blocking(move || -> Result<u64, Error> {
             match target {
                 EraseTarget::Person(email) => {
                     let held = ledger.held_on_person(&of, &email)?;
-                    Ok(held.messages.len() + held.suggestions.len())
+                    Ok((held.messages.len() + held.suggestions.len()) as u64)
                 }
-                EraseTarget::Tenant => Ok(ids(|after| ledger.messages(&of, after, PAGE))?.len()),
+                EraseTarget::Tenant => Ok(ledger.totals(&of, &version)?.messages),
                 EraseTarget::Message(_) | EraseTarget::Mailbox(_) => {
                     let mut found = 0;
                     for id in &gone {
-                        found += usize::from(ledger.message(&of, id)?.is_some());
+                        found += u64::from(ledger.message(&of, id)?.is_some());
                     }
                     Ok(found)
                 }
             }
         });
         let in_ledger = asking.await.map_err(Error::Worker)??;
-        Ok(in_ledger as u64 + self.parts.store.erase(tenant, scope).await?)
+        Ok(in_ledger + self.parts.store.erase(tenant, scope).await?)
     }
 }
 
@@ -188,16 +190,5 @@ impl Locks {
         let mut writing = ledger.lock_writing(tenant)?;
         writing.advance()?;
         Ok(Self { _ingest: ingest, _writing: writing })
-    }
-}
-
-fn ids<E>(page: impl Fn(Option<&MessageId>) -> Result<Vec<Message>, E>) -> Result<Vec<MessageId>, E> {
-    let mut all: Vec<MessageId> = Vec::new();
-    loop {
-        let messages = page(all.last())?;
-        all.extend(messages.iter().map(|message| message.id.clone()));
-        if messages.len() < PAGE as usize {
-            return Ok(all);
-        }
     }
 }

@@ -7,7 +7,7 @@ use rejoinder_domain::{
     Egress, Embedder, ErrorKind, GenerateRequest, GenerateStream, LanguageModel as _, Role, SeamError, TenantId,
 };
 use rejoinder_ledger::{Audit, AuditQuery, JournalHealth, UsageQuery, UsageReport};
-use rejoinder_router::{BudgetLeft, Router, TargetHealth};
+use rejoinder_router::{BudgetLeft, Router, RouterConfig, TargetHealth};
 
 use crate::engine::LoadedEmbedder;
 use crate::{Error, Rejoinder};
@@ -114,7 +114,15 @@ impl Rejoinder {
 
     /// What of the tenant's text may leave the machine.
     pub fn egress_policy(&self, tenant: &TenantId) -> Egress {
-        self.parts.config.router.policy(tenant)
+        let router = self.parts.routing.router.as_ref();
+        router.map_or_else(|| self.parts.config.router.policy(tenant), |router| router.policy(tenant))
+    }
+
+    /// Puts another `[router]` section in force without a restart, as [`Router::reconfigure`] describes. Without a model there
+    /// is nothing to put it in force for.
+    pub fn reconfigure_router(&self, config: RouterConfig) -> Result<(), Error> {
+        let Some(router) = &self.parts.routing.router else { return Ok(()) };
+        router.reconfigure(config).map_err(|problem| Error::Config(format!("[router] {problem}")))
     }
 
     /// What is left of the tenant's budgets.

@@ -192,7 +192,7 @@ impl<'a> Course<'a> {
 
     /// Waits for the answer to begin; if that takes unusually long, a second target is asked too and the faster one wins.
     async fn begin(&mut self, attempt: Attempt) -> Result<(Attempt, crate::attempt::Begun), SeamError> {
-        let hedge_after = attempt.state.hedge_after(&self.inner.config.hedge);
+        let hedge_after = attempt.state.hedge_after(&self.inner.config().hedge);
         let first = Racer::new(attempt);
         let Some(hedge_after) = hedge_after else { return self.sole(first).await };
         let mut first = first;
@@ -280,14 +280,14 @@ impl<'a> Course<'a> {
                 self.too_small = self.too_small.max(state.target.model.context_tokens());
                 Next::Target
             }
-            ErrorKind::Refused if self.inner.config.on_refusal == OnRefusal::Fail => Next::Fail,
+            ErrorKind::Refused if self.inner.config().on_refusal == OnRefusal::Fail => Next::Fail,
             _ => Next::Target,
         }
     }
 
     /// Waits as long as the target asks for, or a little longer each time; not longer than is left.
     fn again(&self, kind: &ErrorKind, retries: u32) -> Next {
-        let config = &self.inner.config.retry;
+        let config = self.inner.config().retry;
         if retries >= config.extra_tries {
             return Next::Target;
         }

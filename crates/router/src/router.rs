@@ -1,7 +1,7 @@
 //! The router: a language model that asks others.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -63,7 +63,7 @@ pub struct TargetHealth {
 
 /// The parts of a router that its attempts share.
 pub(crate) struct Inner {
-    pub(crate) config: RouterConfig,
+    config: RwLock<Arc<RouterConfig>>,
     pub(crate) redactor: Redactor,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) metrics: RouterMetrics,
@@ -100,7 +100,7 @@ impl Router {
             run: u64::try_from(now.as_microsecond()).unwrap_or_default(),
             counter: AtomicU64::new(0),
             journal,
-            config,
+            config: RwLock::new(Arc::new(config)),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -130,7 +130,17 @@ impl Router {
 
     /// What may leave the machine of a tenant's text.
     pub fn policy(&self, tenant: &TenantId) -> Egress {
-        self.inner.config.policy(tenant)
+        self.inner.config().policy(tenant)
+    }
+
+    /// Puts another configuration in force for questions that come from now on: policies, orders, rules, refusals, retries,
+    /// hedging. Breakers, the cache, redaction and budgets stay as they were made. The error is a sentence that says what to
+    /// change; nothing has changed then.
+    pub fn reconfigure(&self, config: RouterConfig) -> Result<(), String> {
+        let names: Vec<&str> = self.inner.targets.iter().map(|state| state.target.name.as_str()).collect();
+        config.validate(&names)?;
+        *self.inner.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        Ok(())
     }
 
     /// What is left of the budgets of a tenant.
@@ -233,8 +243,9 @@ impl LanguageModel for Router {
             return Err(SeamError::new(ErrorKind::Invalid, problem));
         }
         let inner = &self.inner;
-        let policy = inner.config.policy(&request.tenant).narrowed(request.context.egress);
-        let targets = plan(&inner.config, &inner.targets, &request)?;
+        let config = inner.config();
+        let policy = config.policy(&request.tenant).narrowed(request.context.egress);
+        let targets = plan(&config, &inner.targets, &request)?;
         let names: Vec<(&str, &str)> =
             targets.iter().map(|state| (state.target.name.as_str(), state.target.model.model())).collect();
         let key = cache::key(&request, policy, &names);
@@ -259,6 +270,11 @@ impl LanguageModel for Router {
 }
 
 impl Inner {
+    /// What is in force now.
+    pub(crate) fn config(&self) -> Arc<RouterConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Everything that a target must allow before it is asked, in the order of what it costs to find out.
     pub(crate) async fn admit(
         &self,
@@ -323,7 +339,7 @@ impl Inner {
     /// A place at the target; waits a little for one where that is worth it.
     async fn place(&self, state: &TargetState, may_wait: bool) -> Result<Option<OwnedSemaphorePermit>, ()> {
         let Some(places) = &state.places else { return Ok(None) };
-        let wait = Duration::from_millis(if may_wait { self.config.retry.slot_wait_ms } else { 0 });
+        let wait = Duration::from_millis(if may_wait { self.config().retry.slot_wait_ms } else { 0 });
         if let Ok(place) = Arc::clone(places).try_acquire_owned() {
             return Ok(Some(place));
         }

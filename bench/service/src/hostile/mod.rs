@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::call::{Answer, Call, Caller};
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Models, Sidecar};
 use crate::tenants::Tenant;
 
 /// A word in a file outside of every folder that the server may read.
@@ -110,7 +110,7 @@ impl Target {
 pub(crate) fn run(arguments: &Hostile) -> anyhow::Result<()> {
     let settings =
         "[server.connections]\nheader_timeout_seconds = 2\nidle_timeout_seconds = 5\nbody_timeout_seconds = 2\n";
-    let mut sidecar = Sidecar::install(&arguments.rejoinder, settings)?;
+    let mut sidecar = Sidecar::install(&arguments.rejoinder, &Models::none(), settings)?;
     let tenant = Tenant::marker(1);
     let (_, key) = sidecar.key(&tenant, &["admin"])?;
     paths::plant(&sidecar, &tenant)?;

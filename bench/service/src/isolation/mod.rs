@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use rejoinder_scripted_provider::{Answer, Behaviour, Received, Script, ScriptedProvider};
 
-use crate::call::{Answer, Call, Caller};
+use crate::call::{self, Call, Caller};
 use crate::random::{Random, seed};
-use crate::sidecar::Sidecar;
-use crate::tenants::{Owners, Tenant};
+use crate::sidecar::{Models, Sidecar};
+use crate::tenants::{Owners, Tenant, saying};
 
 /// Faults that are told in full; all are counted.
 const TOLD: usize = 40;
@@ -61,18 +62,21 @@ pub(crate) type Checked = anyhow::Result<()>;
 
 impl World {
     /// Sends a call of a tenant, or of nobody, and looks for what is not the caller's in everything that comes back.
-    pub(crate) async fn send(&self, owner: Option<usize>, call: Call) -> anyhow::Result<Answer> {
+    pub(crate) async fn send(&self, owner: Option<usize>, call: Call) -> anyhow::Result<call::Answer> {
         self.look(owner, call, true).await
     }
 
     /// The same where the answer must not repeat what the caller said about others.
-    pub(crate) async fn send_strictly(&self, owner: Option<usize>, call: Call) -> anyhow::Result<Answer> {
+    pub(crate) async fn send_strictly(&self, owner: Option<usize>, call: Call) -> anyhow::Result<call::Answer> {
         self.look(owner, call, false).await
     }
 
-    async fn look(&self, owner: Option<usize>, call: Call, repeats: bool) -> anyhow::Result<Answer> {
+    async fn look(&self, owner: Option<usize>, call: Call, repeats: bool) -> anyhow::Result<call::Answer> {
         let answer = self.caller.insist(&call).await?;
         let said = if repeats { call.said() } else { String::new() };
+        if let Some(owner) = owner {
+            self.owners.claim_said(&answer.body, owner);
+        }
         for part in [answer.headers.as_bytes(), &answer.body] {
             let foreign = self.owners.foreign(owner, part, &said);
             if !foreign.is_empty() {
@@ -114,7 +118,7 @@ pub(crate) struct Turn<'a> {
 
 impl Turn<'_> {
     /// A call by the tenant's key that may do everything.
-    pub(crate) async fn call(&self, call: Call) -> anyhow::Result<Answer> {
+    pub(crate) async fn call(&self, call: Call) -> anyhow::Result<call::Answer> {
         self.world.send(Some(self.me.number), call.by(&self.me.admin)).await
     }
 
@@ -131,7 +135,8 @@ impl Turn<'_> {
             0..20 => ("message added", self.add().await),
             20..24 => ("message added, raw", self.add_raw().await),
             24..28 => ("message repeated", self.repeat().await),
-            28..32 => ("message erased", self.erase().await),
+            28..31 => ("message erased", self.erase().await),
+            31 => ("person or mailbox erased", self.erase_person_or_mailbox().await),
             32..46 => ("search", self.search().await),
             46..50 => ("search for another's", self.search_for_others().await),
             50..60 => ("suggestion", self.suggest().await),
@@ -153,7 +158,7 @@ impl Turn<'_> {
 }
 
 /// Fails unless the status is one of these.
-pub(crate) fn expect(answer: &Answer, statuses: &[u16]) -> Checked {
+pub(crate) fn expect(answer: &call::Answer, statuses: &[u16]) -> Checked {
     if statuses.contains(&answer.status) {
         return Ok(());
     }
@@ -164,8 +169,14 @@ pub(crate) fn expect(answer: &Answer, statuses: &[u16]) -> Checked {
 pub(crate) fn run(arguments: &Isolation) -> anyhow::Result<()> {
     let seed = seed(arguments.seed);
     println!("seed {seed}, {} tenants, {} at once", arguments.tenants, arguments.concurrency);
-    let settings = "[server]\nmetrics_open = false\nmax_concurrent_requests = 64\n";
-    let mut sidecar = Sidecar::install(&arguments.rejoinder, settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let provider = runtime.block_on(ScriptedProvider::start_keeping(Script::each(answer), 0))?;
+    let settings = format!(
+        "[server]\nmetrics_open = false\nmax_concurrent_requests = 64\n[router]\negress = \"remote_allowed\"\n\
+         [[targets]]\nname = \"provider\"\napi = \"openai\"\nbase_url = \"{}/v1\"\nmodel = \"scripted\"\n",
+        provider.base_url()
+    );
+    let mut sidecar = Sidecar::install(&arguments.rejoinder, &Models::none(), &settings)?;
     let mut tenants = Vec::new();
     for number in 0..usize::from(arguments.tenants) {
         tenants.push(tenant(&sidecar, number)?);
@@ -181,7 +192,6 @@ pub(crate) fn run(arguments: &Isolation) -> anyhow::Result<()> {
         told: Mutex::default(),
     });
     let started = Instant::now();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(drive(arguments, Random::new(seed), Arc::clone(&world)))?;
     let seconds = started.elapsed().as_secs_f64();
     let lives = sidecar.lives();
@@ -194,6 +204,14 @@ pub(crate) fn run(arguments: &Isolation) -> anyhow::Result<()> {
         bail!("{leaks} leaks and {faults} answers that the model does not expect (seed {seed})");
     }
     Ok(())
+}
+
+/// What the language model says: never the same, so that an answer that was kept for one tenant is known by its number.
+fn answer(request: &Received) -> Behaviour {
+    if request.asks_for_schema() {
+        return Answer::json(serde_json::json!({})).into();
+    }
+    Answer::text(format!("Thank you for your message. We look into it under {}.", saying(request.number))).into()
 }
 
 /// Makes a tenant with its keys and a schema that only it has.

@@ -80,15 +80,55 @@ impl Turn<'_> {
     pub(super) async fn erase(&mut self) -> Checked {
         let Some(message) = self.me.take(&mut self.random) else { return self.add().await };
         self.me.forget(&message.id);
+        self.erased(format!("/v1/messages/{}", message.id)).await?;
+        let found = self.find(&message.word).await?;
+        ensure!(!found.contains(&message.id), "an erased message is found");
+        Ok(())
+    }
+
+    /// Erases what the path names; the receipt must say that nothing is left.
+    async fn erased(&self, path: String) -> Checked {
         self.me.counts.erasing.fetch_add(1, Ordering::SeqCst);
-        let answer = self.call(Call::delete(format!("/v1/messages/{}", message.id))).await?;
+        let answer = self.call(Call::delete(path)).await?;
         expect(&answer, &[200])?;
         let gone = answer.json().get("suggestions").and_then(Value::as_u64).unwrap_or_default();
         self.me.counts.gone.fetch_add(gone, Ordering::SeqCst);
         self.me.counts.erased.fetch_add(1, Ordering::SeqCst);
         ensure!(answer.json().get("left") == Some(&json!(0)), "something is left: {}", answer.text());
-        let found = self.find(&message.word).await?;
-        ensure!(!found.contains(&message.id), "an erased message is found");
+        Ok(())
+    }
+
+    /// A person, or a mailbox, goes with its mail when its own tenant says so and not when another does.
+    pub(super) async fn erase_person_or_mailbox(&mut self) -> Checked {
+        let (word, mut body) = self.me.write(&mut self.random);
+        let person = format!("once.{word}@customers.example");
+        for (pointer, value) in [("/message/from", &person), ("/mailbox", &format!("{}-once-{word}", self.me.name))] {
+            *body.pointer_mut(pointer).context("a message has it")? = json!(value);
+        }
+        let answer = self.call(Call::json("/v1/messages", &body)).await?;
+        expect(&answer, &[201])?;
+        let id = answer.string("/id").context("no id")?;
+        self.world.owners.give(&id, self.me.number);
+        let held = self.call(Call::get(format!("/v1/subjects/{person}"))).await?;
+        expect(&held, &[200])?;
+        ensure!(held.string("/data/0/id").as_ref() == Some(&id), "not what is held on a person: {}", held.text());
+        let mailbox = held.string("/data/0/mailboxes/0").context("no mailbox")?;
+        self.world.owners.give(&mailbox, self.me.number);
+        let paths = [format!("/v1/subjects/{person}"), format!("/v1/mailboxes/{mailbox}")];
+        for path in &paths {
+            let call = Call::delete(path.clone()).by(&self.other.admin);
+            let answer = self.world.send(Some(self.other.number), call).await?;
+            expect(&answer, &[200, 404])?;
+            let nothing = answer.json().get("messages") == Some(&json!(0));
+            ensure!(answer.status == 404 || nothing, "another tenant's mail was erased: {}", answer.text());
+        }
+        ensure!(self.find(&word).await?.contains(&id), "a message is gone that its tenant did not erase");
+        self.me.forget(&id);
+        let path = self.random.pick(&paths).cloned().context("two paths")?;
+        self.erased(path).await?;
+        ensure!(!self.find(&word).await?.contains(&id), "an erased message is found");
+        let held = self.call(Call::get(format!("/v1/subjects/{person}"))).await?;
+        ensure!(held.json().get("messages") == Some(&json!(0)), "still held: {}", held.text());
         Ok(())
     }
 

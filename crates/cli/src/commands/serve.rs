@@ -45,8 +45,8 @@ pub(crate) async fn run(settings: Settings, global: &Global, listen: Option<Sock
     Ok(Outcome::Complete)
 }
 
-/// Puts in force what changes in the configuration file and the folder of schemas: issuers, limits, retention, schemas. What is
-/// wrong is told in the log and changes nothing; what else changed needs a restart. API keys are read from their own file.
+/// Puts in force what changes in the configuration file and the folder of schemas: issuers, limits, routing policies, retention,
+/// schemas. What is wrong is told in the log and changes nothing; what else changed needs a restart. API keys are read from their own file.
 async fn reload_forever(
     rejoinder: &Rejoinder,
     control: &Control,
@@ -68,7 +68,9 @@ async fn reload_forever(
         }
         known = now;
         match reload(rejoinder, control, global) {
-            Ok(()) => tracing::info!("the configuration was read again: issuers, limits, retention, schemas"),
+            Ok(()) => tracing::info!(
+                "the configuration was read again: issuers, limits, routing policies, retention, schemas"
+            ),
             Err(error) => tracing::error!("the configuration was not taken over: {error:#}"),
         }
     }
@@ -77,6 +79,7 @@ async fn reload_forever(
 fn reload(rejoinder: &Rejoinder, control: &Control, global: &Global) -> anyhow::Result<()> {
     let settings = settings::load(global)?;
     rejoinder.reload_schemas()?;
+    rejoinder.reconfigure_router(settings.library.router)?;
     rejoinder.set_retention(settings.library.retention)?;
     control.reconfigure(&settings.server.auth, &settings.server.limits).map_err(anyhow::Error::msg)
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use rejoinder_domain::{Address, Egress, ErrorKind, OutputFormat, Tool};
+use rejoinder_router::TenantPolicy;
 use rejoinder_scripted_provider::{Answer, Behaviour, Failure, Script};
 use serde_json::json;
 
@@ -39,6 +40,26 @@ async fn nothing_is_sent_under_local_only_whatever_the_request_wishes() {
     assert_eq!(ask(&failing, narrowed).await.way(), ["local:failed", "cloud:egress_denied"]);
     assert_eq!(server.connections(), 0);
     assert!(failing.journal.egress.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_policy_is_in_force_from_the_next_question_on() {
+    let server = provider(Script::always(Answer::echo())).await;
+    let routed = routed(policy(Egress::LocalOnly), vec![openai("cloud", server.base_url())]);
+    assert_eq!(ask(&routed, question("Hello")).await.way(), ["cloud:egress_denied"]);
+    routed.router.reconfigure(policy(Egress::RemoteAllowed)).unwrap();
+    assert_eq!(ask(&routed, question("Hello")).await.way(), ["cloud:ok"]);
+    // What is wrong changes nothing.
+    let mut wrong = policy(Egress::LocalOnly);
+    wrong.order.suggest = vec!["clout".to_owned()];
+    assert!(routed.router.reconfigure(wrong).unwrap_err().contains("\"clout\""));
+    assert_eq!(ask(&routed, question("Hello")).await.way(), ["cloud:ok"]);
+    let mut narrower = policy(Egress::RemoteAllowed);
+    let own = TenantPolicy { egress: Some(Egress::LocalOnly), order: None };
+    narrower.tenants.insert(question("Hello").tenant, own);
+    routed.router.reconfigure(narrower).unwrap();
+    assert_eq!(ask(&routed, question("Hello")).await.way(), ["cloud:egress_denied"]);
+    assert_eq!(server.received().len(), 2);
 }
 
 #[tokio::test]
