@@ -3,7 +3,7 @@
 //! One decoder, one thread that computes with it, and a scheduler that decides before every forward pass who takes part:
 //! the next tokens of all answers that are being written, and a chunk of the most urgent prompt. So a long prompt delays
 //! others by a chunk, not by itself; a person goes before a batch, and a batch does not wait for ever; and a caller who is
-//! gone costs no further step. What is known without the model is not computed: beginnings that an earlier request of the
+//! gone costs no further step; and tenants have their turns, so that one with many requests delays another by one of them. What is known without the model is not computed: beginnings that an earlier request of the
 //! same tenant had, tokens that a required form forces, and proposals out of texts that the answer repeats, which are
 //! verified several at once.
 //!
@@ -28,8 +28,8 @@
 //! computed; memory is bounded by `cache_bytes` and the queue; a defect in a step ends the request that meets it and no
 //! other; every stream ends. The crate knows nothing of mail, and logs no text.
 //!
-//! Modules in reading order: `options`, `local` (the threads), `prepare` (from question to tokens), `queue`, `scheduler`
-//! (who runs), `step` (one forward pass), `sequence`, `writer`, `sampler`, `stop`, `form` (masks), `lookup` (proposals),
+//! Modules in reading order: `options`, `local` (the threads), `prepare` (from question to tokens), `queue`, `turns`
+//! (of tenants), `scheduler` (who runs), `step` (one forward pass), `sequence`, `writer`, `sampler`, `stop`, `form` (masks), `lookup` (proposals),
 //! `prefix` (reuse), `engine`, `stream`, `metrics`, `error`.
 
 mod engine;
@@ -50,6 +50,7 @@ mod stop;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod writer;
 
 pub use error::ServingError;

@@ -13,6 +13,7 @@ use crate::options::ServingOptions;
 use crate::prefix::PrefixStore;
 use crate::queue::{Inbox, Places, closed, lock};
 use crate::sequence::{Request, Sequence};
+use crate::turns::Turns;
 use crate::writer::Writer;
 
 /// The time. Tests bring their own.
@@ -65,6 +66,7 @@ pub(crate) struct Scheduler<E: Engine> {
     pub(crate) speed: Speed,
     pub(crate) clock: Clock,
     arrivals: u64,
+    turns: Turns,
     /// Requests that ended, so that those who wait for memory know when to try again.
     released: u64,
 }
@@ -96,6 +98,7 @@ impl<E: Engine> Scheduler<E> {
             speed: Speed::default(),
             clock: parts.clock,
             arrivals: 0,
+            turns: Turns::default(),
             released: 0,
         })
     }
@@ -128,7 +131,8 @@ impl<E: Engine> Scheduler<E> {
             match order {
                 Order::Run(request) => {
                     self.metrics.input_tokens += request.prompt.len() as u64;
-                    let sequence = Sequence::new(*request, self.engine.cache(), self.arrivals);
+                    let turn = self.turns.take(&request.tenant, request.priority);
+                    let sequence = Sequence::new(*request, self.engine.cache(), self.arrivals, turn);
                     self.arrivals += 1;
                     self.waiting.push(sequence);
                 }
@@ -150,6 +154,9 @@ impl<E: Engine> Scheduler<E> {
             .chain(self.waiting.extract_if(.., |s| ends(s)))
             .collect();
         for sequence in gone {
+            if sequence.request.place.is_some() {
+                self.turns.give_back(&sequence.request.tenant, sequence.request.priority);
+            }
             if sequence.request.writer.is_abandoned() {
                 self.metrics.cancelled += 1;
             } else {
@@ -191,6 +198,7 @@ impl<E: Engine> Scheduler<E> {
     fn give_place(&mut self, mut admitted: Sequence<E::Cache>) {
         admitted.waits_for_memory = None;
         if admitted.request.place.take().is_some() {
+            self.turns.serve(admitted.turn);
             let wait = (self.clock)().saturating_duration_since(admitted.request.arrived);
             self.metrics.waited(admitted.request.priority, wait);
             if admitted.request.priority == Priority::Interactive {

@@ -45,6 +45,8 @@ pub(crate) struct Sequence<C> {
     pub(crate) cache: C,
     /// Its number in the order of arrival.
     pub(crate) arrival: u64,
+    /// Its turn among those of all tenants.
+    pub(crate) turn: u64,
     /// When its first step was; what earlier requests computed was looked for then.
     pub(crate) started: Option<Instant>,
     /// Tokens of the prompt that did not have to be computed.
@@ -70,12 +72,13 @@ pub(crate) struct Progress {
 
 impl<C: EngineCache> Sequence<C> {
     /// A request of which nothing is computed.
-    pub(crate) fn new(request: Request, cache: C, arrival: u64) -> Self {
+    pub(crate) fn new(request: Request, cache: C, arrival: u64, turn: u64) -> Self {
         Self {
             tokens: request.prompt.clone(),
             request,
             cache,
             arrival,
+            turn,
             started: None,
             cached_input: 0,
             suspect: false,
@@ -91,8 +94,8 @@ impl<C: EngineCache> Sequence<C> {
     }
 
     /// Sorts the most urgent first.
-    pub(crate) fn urgency(&self) -> (Reverse<Priority>, u64) {
-        (Reverse(self.rank()), self.arrival)
+    pub(crate) fn urgency(&self) -> (Reverse<Priority>, u64, u64) {
+        (Reverse(self.rank()), self.turn, self.arrival)
     }
 
     /// Tokens that are known and not computed, at least one.

@@ -77,6 +77,15 @@ fn people_go_before_programs_and_first_come_first_served_within() {
 }
 
 #[test]
+fn a_tenant_with_many_requests_delays_another_by_one() {
+    let mut harness = Harness::new(&ServingOptions { max_sequences: 1, ..options() });
+    let of = |name: &str, text: &str| GenerateRequest { tenant: tenant(name), ..request(text, 4) };
+    let asked = [of("a", "0"), of("a", "1"), of("a", "2"), of("a", "3"), of("b", "4"), of("b", "5"), of("c", "6")];
+    let mut callers: Vec<_> = asked.iter().map(|asked| harness.ask(asked.clone())).collect();
+    assert_eq!(order_of_first_texts(&mut harness, &mut callers), [0, 4, 6, 1, 5, 2, 3]);
+}
+
+#[test]
 fn a_person_takes_the_place_of_a_program_which_then_goes_on() {
     let mut harness = Harness::new(&ServingOptions { max_sequences: 2, ..options() });
     let output = OutputFormat::Regex("[a-z]{50}".to_owned());
