@@ -11,8 +11,8 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use rejoinder::TenantId;
 use rejoinder_access::{
-    AuthConfig, Authenticator, Fair, FairOptions, KeyStore, Limited, LimitsConfig, Load, Permit, Principal, Quantity,
-    RateLimiter, SystemClock, Taken,
+    AuthConfig, Authenticator, Fair, FairOptions, KeyStore, Limit, Limited, LimitsConfig, LimitsOverride, Load, Permit,
+    Principal, Quantity, RateLimiter, SystemClock, Taken,
 };
 
 use crate::problem::Problem;
@@ -32,6 +32,8 @@ pub(crate) struct Access {
     limiter: RateLimiter,
     fair: Fair,
     options: FairOptions,
+    /// Who computes; who has a place in `fair` may wait for a model there.
+    turns: Fair,
 }
 
 impl Access {
@@ -39,7 +41,7 @@ impl Access {
         keys: KeyStore,
         auth: &AuthConfig,
         limits: &LimitsConfig,
-        places: usize,
+        (places, turns): (usize, usize),
         longest_wait: Duration,
     ) -> Result<Self, BindError> {
         let keys = Arc::new(keys);
@@ -51,6 +53,7 @@ impl Access {
         let limits = Arc::new(limits.clone());
         let places = NonZeroUsize::new(places).unwrap_or(NonZeroUsize::MIN);
         let options = FairOptions { places, longest_wait, limits: Arc::clone(&limits) };
+        let turns = Fair::new(turn_options(turns, longest_wait));
         Ok(Self {
             keys,
             authenticator,
@@ -58,6 +61,7 @@ impl Access {
             limiter: RateLimiter::new(limits, Arc::new(SystemClock)),
             fair: Fair::new(options.clone()),
             options,
+            turns,
         })
     }
 
@@ -111,6 +115,24 @@ impl Access {
     pub(crate) async fn enter(&self, tenant: &TenantId) -> Result<Permit, Problem> {
         self.fair.enter(tenant).await.map_err(|busy| Problem::busy(busy.retry_after))
     }
+
+    /// A turn at the processors, for a stretch of work that waits for no model. Who has one must not ask for another.
+    pub(crate) async fn turn(&self, tenant: &TenantId) -> Result<Permit, Problem> {
+        self.turns.enter(tenant).await.map_err(|busy| Problem::busy(busy.retry_after))
+    }
+}
+
+/// So many turns at a time, one fewer for one tenant, and as many waiting as have places.
+pub(crate) fn turn_options(turns: usize, longest_wait: Duration) -> FairOptions {
+    let turns = NonZeroUsize::new(turns).unwrap_or(NonZeroUsize::MIN);
+    let of_one = Limit::AtMost(turns.get().saturating_sub(1).max(1) as u64);
+    let each = LimitsOverride {
+        concurrent_requests: Some(of_one),
+        queue_length: Some(Limit::Unlimited),
+        ..LimitsOverride::default()
+    };
+    let limits = Arc::new(LimitsConfig { default: each, ..LimitsConfig::default() });
+    FairOptions { places: turns, longest_wait, limits }
 }
 
 impl Problem {

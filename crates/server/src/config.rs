@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::connection::ConnectionConfig;
 use crate::cors::CorsConfig;
 use crate::tls::TlsConfig;
+use crate::turn;
 
 /// Where the server listens and what it takes.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +21,8 @@ pub struct ServerConfig {
     pub max_body_bytes: usize,
     /// Requests that may be worked on at once; one more is answered 503 with `Retry-After`.
     pub max_concurrent_requests: usize,
+    /// Of those, requests that may compute at once, where they do not wait for a model; 0 is one and a half per processor.
+    pub max_computing_requests: usize,
     /// Longest time for one request, seconds.
     pub request_timeout_seconds: u64,
     /// A streamed answer says that it lives whenever nothing came for this time, seconds.
@@ -78,6 +81,7 @@ impl Default for ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 7788)),
             max_body_bytes: 4 << 20,
             max_concurrent_requests: 64,
+            max_computing_requests: 0,
             request_timeout_seconds: 120,
             heartbeat_seconds: 15,
             shutdown_grace_seconds: 20,
@@ -104,6 +108,11 @@ impl ServerConfig {
     /// Time between two signs of life of a streamed answer.
     pub(crate) fn heartbeat(&self) -> Duration {
         Duration::from_secs(self.heartbeat_seconds)
+    }
+
+    /// Requests that may compute at once.
+    pub(crate) fn turns(&self) -> usize {
+        if self.max_computing_requests == 0 { turn::by_processors() } else { self.max_computing_requests }
     }
 
     /// Checks what serde cannot; the error is a sentence that says what to change. `credentials` tells whether a caller needs

@@ -133,6 +133,8 @@ pub(crate) async fn handle(
     body: json::Body,
 ) -> Result<Json<ExtractAttributesAnswer>, Problem> {
     let request = json::read(&headers, body, &app.config)?;
+    // Who waits for a model does not compute.
+    let _turn = if app.rejoinder.targets().is_empty() { Some(app.access.turn(&tenant).await?) } else { None };
     let answer = answer(&app.rejoinder, &tenant, request, request_id.as_str()).await?;
     app.access.charge_tokens(&tenant, answer.usage.tokens());
     Ok(Json(answer))

@@ -61,6 +61,7 @@ mod suggestions;
 mod ticket;
 mod tls;
 mod trace;
+mod turn;
 mod upload;
 mod usage;
 mod work;

@@ -121,6 +121,7 @@ pub(crate) async fn create(
     if mailbox.trim().is_empty() || mailbox.chars().count() > MAX_NAME || mailbox.chars().any(char::is_control) {
         return Err(Problem::invalid("/mailbox", format!("a mailbox's name has 1 to {MAX_NAME} characters")));
     }
+    let turn = app.access.turn(&tenant).await?;
     let indexed =
         app.rejoinder.index_message(&tenant, Delivery { mailbox, message, direction }).await.map_err(|error| {
             match error.kind() {
@@ -130,6 +131,7 @@ pub(crate) async fn create(
                 _ => Problem::from_library(&error),
             }
         })?;
+    drop(turn);
     if let Some(ticket) = ticket.filter(|_| indexed.status == IndexedStatus::Indexed) {
         let noted = app.rejoinder.note_ticket(&tenant, &ticket, indexed.id.as_str()).await;
         noted.map_err(|error| Problem::from_library(&error))?;

@@ -96,6 +96,7 @@ pub(crate) async fn handle(
     body: json::Body,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let request = json::read(&headers, body, &app.config)?;
+    let _turn = app.access.turn(&tenant).await?;
     search(&app.rejoinder, &tenant, request).await.map(Json)
 }
 

@@ -77,7 +77,8 @@ impl Server {
         let keys = KeyStore::open(rejoinder.keys_path()).map_err(BindError::Keys)?;
         // Shorter than a request may take: who waits in vain gets its answer in time to try again.
         let wait = Duration::from_secs(config.queue_wait_seconds);
-        let access = Access::open(keys, &config.auth, &config.limits, config.max_concurrent_requests, wait)?;
+        let access =
+            Access::open(keys, &config.auth, &config.limits, (config.max_concurrent_requests, config.turns()), wait)?;
         config.validate(access.needed()).map_err(BindError::Config)?;
         let failed = |source| BindError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;

@@ -9,6 +9,7 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use rejoinder::assist::{Attempt, Caller, Citation, NoSuggestion, Retrieval, SuggestRequest, Suggestion, Usage};
 use rejoinder::{Cost, MailboxId, Rejoinder, Suggested, TenantId};
+use rejoinder_access::Permit;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
@@ -18,6 +19,7 @@ use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::server::App;
 use crate::ticket::TicketDto;
+use crate::turn::UntilFound;
 use crate::{egress, json, suggest_stream};
 
 /// The request's body.
@@ -148,15 +150,17 @@ pub async fn suggest(
     if request.stream {
         return Err(Problem::invalid("/stream", "only the server streams; leave it out or send false"));
     }
-    whole(rejoinder, tenant, &request.into_request("")).await
+    whole(rejoinder, tenant, &request.into_request(""), None).await
 }
 
 async fn whole(
     rejoinder: &Rejoinder,
     tenant: &TenantId,
     request: &SuggestRequest,
+    turn: Option<Permit>,
 ) -> Result<SuggestReplyAnswer, Problem> {
-    let suggested = rejoinder.suggest(tenant, request).await.map_err(|error| Problem::from_library(&error))?;
+    let suggested = rejoinder.suggest_observed(tenant, request, &UntilFound::new(turn)).await;
+    let suggested = suggested.map_err(|error| Problem::from_library(&error))?;
     match keep(rejoinder, tenant, request, suggested).await {
         // What it cites was erased in the meantime: another one does not find that any more.
         Err(problem) if problem.retry_after_seconds().is_some() => {
@@ -214,7 +218,8 @@ pub(crate) async fn handle(
         let asked = suggest_stream::Asked { request, digest, request_id };
         return suggest_stream::respond(&app, tenant, asked, &headers).await;
     }
-    let answer = whole(&app.rejoinder, &tenant, &request).await?;
+    let turn = app.access.turn(&tenant).await?;
+    let answer = whole(&app.rejoinder, &tenant, &request, Some(turn)).await?;
     app.access.charge_tokens(&tenant, answer.tokens());
     Ok(Json(answer).into_response())
 }

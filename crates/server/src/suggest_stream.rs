@@ -28,6 +28,7 @@ use crate::request_id::RequestId;
 use crate::server::App;
 use crate::sse;
 use crate::suggest::{self, CitationDto, SuggestionDto};
+use crate::turn::UntilFound;
 
 /// The header of a client that comes back (HTML, section 9.2.4).
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -114,9 +115,9 @@ fn last_event(headers: &HeaderMap) -> Result<Option<(String, usize)>, Problem> {
 
 async fn work(app: Arc<App>, live: Arc<Live>, request_id: RequestId) {
     let limit = Duration::from_secs(app.config.request_timeout_seconds);
-    let teller = Teller(Arc::clone(&live));
     let answered = async {
         let tenant = live.tenant();
+        let teller = Teller { live: Arc::clone(&live), turn: UntilFound::new(Some(app.access.turn(tenant).await?)) };
         let mut suggested = app
             .rejoinder
             .suggest_observed(tenant, live.request(), &teller)
@@ -136,19 +137,23 @@ async fn work(app: Arc<App>, live: Arc<Live>, request_id: RequestId) {
 }
 
 /// Writes what becomes known into the log.
-struct Teller(Arc<Live>);
+struct Teller {
+    live: Arc<Live>,
+    turn: UntilFound,
+}
 
 impl SuggestObserver for Teller {
     fn event(&self, event: SuggestEvent) {
+        self.turn.end();
         match event {
             SuggestEvent::Retrieval(found) => {
                 let citations = found.into_iter().map(CitationDto::from).collect();
-                self.0.say("retrieval", text(&Retrieved { citations }));
+                self.live.say("retrieval", text(&Retrieved { citations }));
             }
-            SuggestEvent::Draft(draft) => self.0.say("draft", text(&SuggestionDto::from(*draft))),
-            SuggestEvent::Delta(delta) => self.0.say("delta", text(&Delta { text: &delta })),
-            SuggestEvent::Citation(citation) => self.0.say("citation", text(&CitationDto::from(citation))),
-            SuggestEvent::Restart => self.0.say("restart", "{}".to_owned()),
+            SuggestEvent::Draft(draft) => self.live.say("draft", text(&SuggestionDto::from(*draft))),
+            SuggestEvent::Delta(delta) => self.live.say("delta", text(&Delta { text: &delta })),
+            SuggestEvent::Citation(citation) => self.live.say("citation", text(&CitationDto::from(citation))),
+            SuggestEvent::Restart => self.live.say("restart", "{}".to_owned()),
         }
     }
 }

@@ -103,6 +103,7 @@ pub(crate) async fn feedback(
     if needs_text {
         return Err(Problem::invalid("/final_text", "an edited draft needs the text that was sent"));
     }
+    let _turn = app.access.turn(&tenant).await?;
     let recorded = app.rejoinder.feedback(&tenant, feedback).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Problem::no_such("draft of this suggestion"),
         ErrorKind::Invalid => Problem::invalid("/final_text", "the text is empty or too long"),

@@ -70,8 +70,10 @@ pub(crate) async fn handle(
 ) -> Result<Json<EmbeddingList>, OpenAiError> {
     let request = read(json::read(&headers, body, &app.config)?, &app.config.openai)?;
     find(&app.rejoinder.models(), &request.model, ModelKind::Embedding)?;
+    let turn = app.access.turn(&tenant).await?;
     let embedded = app.rejoinder.embed(&tenant, request.texts, role(&headers)?).await;
     let embedded = embedded.map_err(|error| OpenAiError::from_library(&error).about("input"))?;
+    drop(turn);
     let dims = embedded.vectors.first().map_or(0, Vec::len);
     if request.dimensions.is_some_and(|wanted| wanted != dims as u64) {
         let message = format!("the vectors of this model have {dims} dimensions and cannot have others");
