@@ -35,9 +35,13 @@ pub(crate) struct Load {
     /// Clients of the tenants that do not flood, in both phases
     #[arg(long, default_value_t = 120)]
     quiet_clients: usize,
-    /// Milliseconds that a client of those waits after an answer, as a person does; the flooding ones never wait
+    /// Milliseconds that a client of those waits after an answer, as a person does; the flooding ones do not wait
     #[arg(long, default_value_t = 2000)]
     pause: u64,
+    /// Milliseconds after which a flooding client that was refused sends again, whatever `Retry-After` says. The clients share
+    /// the processors with the server: the fewer, the more of what is measured is the clients' own work
+    #[arg(long, default_value_t = 100)]
+    refused_pause: u64,
     /// Seconds of the quiet phase
     #[arg(long, default_value_t = 60)]
     quiet_seconds: u64,
@@ -64,6 +68,8 @@ struct Seen {
     /// Requests that no answer came to.
     lost: u64,
     reasons: Vec<String>,
+    /// Processors that the server and the clients kept busy, on average.
+    busy: (f64, f64),
 }
 
 /// What the clients of a phase share.
@@ -79,6 +85,7 @@ struct Phase {
 struct Manner {
     tenant: usize,
     pause: Option<u64>,
+    refused_pause: u64,
 }
 
 pub(crate) fn run(arguments: &Load) -> anyhow::Result<()> {
@@ -99,13 +106,13 @@ pub(crate) fn run(arguments: &Load) -> anyhow::Result<()> {
 
     let others = usize::from(arguments.tenants) - 1;
     let mut manners: Vec<Manner> = (0..arguments.quiet_clients)
-        .map(|client| Manner { tenant: 1 + client % others, pause: Some(arguments.pause) })
+        .map(|client| Manner { tenant: 1 + client % others, pause: Some(arguments.pause), refused_pause: 0 })
         .collect();
     let memory = vec![sidecar.memory()];
     let (kept, quiet, _) = measure(&runtime, phase, &manners, (arguments.quiet_seconds, &sidecar, &mut random));
     phase = kept;
     let flooding = arguments.clients.saturating_sub(arguments.quiet_clients);
-    manners.extend((0..flooding).map(|_| Manner { tenant: 0, pause: None }));
+    manners.extend((0..flooding).map(|_| Manner { tenant: 0, pause: None, refused_pause: arguments.refused_pause }));
     println!("{} clients of {others} tenants, then {flooding} more of one that floods", arguments.quiet_clients);
     let (_, flooded, during) = measure(&runtime, phase, &manners, (arguments.seconds, &sidecar, &mut random));
     let memory: Vec<u64> = memory.into_iter().chain(during).collect();
@@ -133,17 +140,24 @@ fn measure(
     let clients: Vec<_> =
         manners.iter().map(|manner| runtime.spawn(client(Arc::clone(&phase), *manner, random.fork()))).collect();
     let started = Instant::now();
+    let before = (sidecar.processor_seconds(), crate::sidecar::processor_seconds("self"));
     let mut memory = Vec::new();
     while started.elapsed() < Duration::from_secs(seconds) {
         std::thread::sleep(Duration::from_secs(5).min(Duration::from_secs(seconds)));
         memory.push(sidecar.memory());
     }
     phase.over.store(true, Ordering::Relaxed);
+    let elapsed = started.elapsed().as_secs_f64();
+    let busy = (
+        (sidecar.processor_seconds() - before.0) / elapsed,
+        (crate::sidecar::processor_seconds("self") - before.1) / elapsed,
+    );
     for client in clients {
         // A client ends with its last answer; one that panicked would have been seen on standard error.
         let _ = runtime.block_on(client);
     }
-    let seen = std::mem::take(&mut *phase.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut seen = std::mem::take(&mut *phase.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    seen.busy = busy;
     let phase = Arc::into_inner(phase).unwrap_or_else(|| unreachable!("every client has ended"));
     (phase, seen, memory)
 }
@@ -168,8 +182,7 @@ async fn client(phase: Arc<Phase>, manner: Manner, mut random: Random) {
                     if answer.status < 300 {
                         seen.times.entry(tenant.number).or_default().push(milliseconds);
                     } else if manner.pause.is_none() {
-                        // A flood that does not even look at the answer, but does not spin either.
-                        wait = Some(5);
+                        wait = Some(manner.refused_pause);
                     }
                 }
                 Err(error) => {
@@ -247,6 +260,7 @@ fn report(arguments: &Load, quiet: &Seen, flooded: &Seen, memory: &[u64]) -> any
             );
         }
         println!("{phase}: {:>8} requests without an answer {:?}", seen.lost, seen.reasons);
+        println!("{phase}: {:.2} processors busy with the server, {:.2} with the clients", seen.busy.0, seen.busy.1);
     }
     let megabytes: Vec<u64> = memory.iter().map(|bytes| bytes >> 20).collect();
     println!("memory in MiB, before and every 5 s of the flood: {megabytes:?}");
