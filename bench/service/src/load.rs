@@ -64,6 +64,8 @@ pub(crate) struct Load {
 struct Seen {
     /// Milliseconds of answers with 200 and 201, by tenant.
     times: BTreeMap<usize, Vec<f64>>,
+    /// The same of all but the flooding tenant, by route.
+    by_route: BTreeMap<String, Vec<f64>>,
     statuses: BTreeMap<(bool, u16), u64>,
     /// Requests that no answer came to.
     lost: u64,
@@ -181,6 +183,9 @@ async fn client(phase: Arc<Phase>, manner: Manner, mut random: Random) {
                     *seen.statuses.entry((manner.pause.is_none(), answer.status)).or_default() += 1;
                     if answer.status < 300 {
                         seen.times.entry(tenant.number).or_default().push(milliseconds);
+                        if manner.pause.is_some() {
+                            seen.by_route.entry(call.path().to_owned()).or_default().push(milliseconds);
+                        }
                     } else if manner.pause.is_none() {
                         wait = Some(manner.refused_pause);
                     }
@@ -225,7 +230,7 @@ fn quantile(times: &[f64], share: f64) -> f64 {
 
 fn report(arguments: &Load, quiet: &Seen, flooded: &Seen, memory: &[u64]) -> anyhow::Result<()> {
     println!(
-        "{:>10} {:>7} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}",
+        "{:>22} {:>7} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}",
         "tenant", "quiet n", "p50 ms", "p99 ms", "flood n", "p50 ms", "p99 ms", "ratio"
     );
     let line = |name: &str, before: &[f64], after: &[f64]| {
@@ -233,7 +238,7 @@ fn report(arguments: &Load, quiet: &Seen, flooded: &Seen, memory: &[u64]) -> any
         let (p50, p50_after) = (quantile(before, 0.5), quantile(after, 0.5));
         let ratio = if p99 > 0.0 { p99_after / p99 } else { 0.0 };
         println!(
-            "{name:>10} {:>7} {p50:>9.1} {p99:>9.1} {:>7} {p50_after:>9.1} {p99_after:>9.1} {ratio:>7.2}",
+            "{name:>22} {:>7} {p50:>9.1} {p99:>9.1} {:>7} {p50_after:>9.1} {p99_after:>9.1} {ratio:>7.2}",
             before.len(),
             after.len()
         );
@@ -250,6 +255,9 @@ fn report(arguments: &Load, quiet: &Seen, flooded: &Seen, memory: &[u64]) -> any
             all_before.extend(before);
             all_after.extend(after);
         }
+    }
+    for (route, after) in &flooded.by_route {
+        line(route, quiet.by_route.get(route).unwrap_or(&none), after);
     }
     let ratio = line("others", &all_before, &all_after);
     for (phase, seen) in [("quiet", quiet), ("flooded", flooded)] {

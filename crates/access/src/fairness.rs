@@ -1,8 +1,10 @@
 //! Who is worked on next.
 //!
 //! There are so many places in all and so many for each tenant. Who finds none waits in a queue of its tenant, and a place
-//! that becomes free goes to the tenants in turn, one request each: a tenant that sends a thousand requests delays another
-//! by at most one of its own for each of the other's. Queues are bounded, and who finds his full is turned away at once.
+//! that becomes free goes to the tenant that had the least of them lately, and to the tenants in turn where that is equal. So
+//! a tenant that sends a thousand requests gets what the others leave, and who asks now and then waits for no more than a
+//! place to become free; where all ask for more than there is, all get the same. Queues are bounded, and who finds his full
+//! is turned away at once.
 //!
 //! Whatever happens to the one who waits or works, nothing is lost: a dropped [`Permit`] frees its place, a dropped wait
 //! leaves the queue.
@@ -10,15 +12,22 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rejoinder_domain::{ErrorKind, TenantId};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::LimitsConfig;
 
 /// What a request is thought to take before any has ended.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
+/// After this time what a tenant had counts half.
+const HALF_LIFE: Duration = Duration::from_secs(10);
+/// Seconds that count for nothing any more.
+const NOTHING: f64 = 0.001;
+/// Requests after whose end tenants that had nothing lately are forgotten.
+const SWEEP_EVERY: u64 = 256;
 
 /// How many places there are, and how long one is waited for.
 #[derive(Clone, Debug)]
@@ -87,6 +96,8 @@ struct State {
     /// is a free place.
     turns: VecDeque<TenantId>,
     next_ticket: u64,
+    /// Requests that ended.
+    ended: u64,
     /// How long requests take, a moving mean.
     mean: Duration,
 }
@@ -99,6 +110,14 @@ struct Lane {
     queue: BTreeMap<u64, oneshot::Sender<Permit>>,
     /// Whether the tenant is in `turns`.
     in_turns: bool,
+    had: Had,
+}
+
+/// The time for which a tenant had places, in seconds; what is past counts less and less.
+#[derive(Clone, Copy, Debug, Default)]
+struct Had {
+    seconds: f64,
+    at: Option<Instant>,
 }
 
 /// Takes one who waits out of the queue when he no longer does.
@@ -117,6 +136,7 @@ impl Fair {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
             next_ticket: 0,
+            ended: 0,
             mean: FIRST_GUESS,
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state) }) }
@@ -170,14 +190,19 @@ impl Fair {
     pub fn load(&self) -> Load {
         let state = self.shared.lock();
         let waiting = state.lanes.values().map(|lane| lane.queue.len()).sum();
-        Load { running: state.running, waiting, tenants: state.lanes.len() }
+        let tenants = state.lanes.values().filter(|lane| !lane.is_idle()).count();
+        Load { running: state.running, waiting, tenants }
     }
 
     /// What is going on for one tenant.
     pub fn load_of(&self, tenant: &TenantId) -> Load {
         let state = self.shared.lock();
         let lane = state.lanes.get(tenant);
-        lane.map_or_else(Load::default, |lane| Load { running: lane.running, waiting: lane.queue.len(), tenants: 1 })
+        lane.filter(|lane| !lane.is_idle()).map_or_else(Load::default, |lane| Load {
+            running: lane.running,
+            waiting: lane.queue.len(),
+            tenants: 1,
+        })
     }
 }
 
@@ -198,7 +223,7 @@ impl Shared {
         loop {
             let mut state = self.lock();
             for tenant in refused.drain(..) {
-                state.vacate(&tenant);
+                state.vacate(&tenant, Duration::ZERO);
             }
             let mut granted = Vec::new();
             while state.running < state.options.places.get() {
@@ -261,7 +286,7 @@ impl State {
 
     /// Takes a place for the one whose turn it is.
     fn next(&mut self) -> Option<(TenantId, oneshot::Sender<Permit>)> {
-        while let Some(tenant) = self.turns.pop_front() {
+        while let Some(tenant) = self.least() {
             let places = self.places_of(&tenant);
             let Some(lane) = self.lanes.get_mut(&tenant) else { continue };
             lane.in_turns = false;
@@ -278,13 +303,27 @@ impl State {
         None
     }
 
-    fn vacate(&mut self, tenant: &TenantId) {
+    /// Takes the tenant out of the turns that had the least lately, the first of them where it is equal.
+    fn least(&mut self) -> Option<TenantId> {
+        let now = Instant::now();
+        let had = |tenant: &TenantId| self.lanes.get(tenant).map_or(0.0, |lane| lane.had.until(now));
+        let of_each = self.turns.iter().map(had).enumerate();
+        let (place, _) = of_each.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+        self.turns.remove(place)
+    }
+
+    fn vacate(&mut self, tenant: &TenantId, took: Duration) {
         self.running = self.running.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(tenant) {
             lane.running = lane.running.saturating_sub(1);
+            lane.had.add(Instant::now(), took);
         }
         self.line_up(tenant);
         self.forget_idle(tenant);
+        self.ended += 1;
+        if self.ended.is_multiple_of(SWEEP_EVERY) {
+            self.lanes.retain(|_, lane| !lane.may_be_forgotten());
+        }
     }
 
     fn leave_queue(&mut self, tenant: &TenantId, ticket: u64) {
@@ -294,9 +333,9 @@ impl State {
         self.forget_idle(tenant);
     }
 
-    /// A tenant without requests takes no memory. One that left a turn behind is passed over when it comes.
+    /// A tenant without requests takes no memory once what it had counts for nothing. One that left a turn behind is passed over when it comes.
     fn forget_idle(&mut self, tenant: &TenantId) {
-        if self.lanes.get(tenant).is_some_and(|lane| lane.running == 0 && lane.queue.is_empty() && !lane.in_turns) {
+        if self.lanes.get(tenant).is_some_and(Lane::may_be_forgotten) {
             self.lanes.remove(tenant);
         }
     }
@@ -315,6 +354,27 @@ impl State {
     }
 }
 
+impl Lane {
+    fn is_idle(&self) -> bool {
+        self.running == 0 && self.queue.is_empty()
+    }
+
+    fn may_be_forgotten(&self) -> bool {
+        self.is_idle() && !self.in_turns && self.had.until(Instant::now()) < NOTHING
+    }
+}
+
+impl Had {
+    fn until(self, now: Instant) -> f64 {
+        let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.seconds * 0.5_f64.powf(passed.as_secs_f64() / HALF_LIFE.as_secs_f64())
+    }
+
+    fn add(&mut self, now: Instant, took: Duration) {
+        *self = Self { seconds: self.until(now) + took.as_secs_f64(), at: Some(now) };
+    }
+}
+
 fn at_most(limit: Option<u64>) -> usize {
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
@@ -323,8 +383,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let Some(place) = self.place.take() else { return };
         let mut state = place.shared.lock();
-        state.vacate(&place.tenant);
-        state.learn(place.since.elapsed());
+        let took = place.since.elapsed();
+        state.vacate(&place.tenant, took);
+        state.learn(took);
         drop(state);
         place.shared.hand_out();
     }
@@ -347,7 +408,7 @@ mod tests {
     use super::*;
 
     /// Between the drop of a wait and its leaving the queue, another thread may give it a place. It is made to last here.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_place_for_one_who_has_just_gone_goes_to_the_next() {
         let limits = Arc::new(LimitsConfig::default());
         let options = FairOptions { places: NonZeroUsize::MIN, longest_wait: Duration::from_secs(30), limits };

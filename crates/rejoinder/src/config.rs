@@ -11,6 +11,7 @@ use rejoinder_pipeline::IngestConfig;
 use rejoinder_router::RouterConfig;
 use rejoinder_serving::ServingOptions;
 use rejoinder_store::qdrant::QdrantConfig;
+use rejoinder_store::{INDEX_CACHE_BYTES, METADATA_CACHE_BYTES};
 use rejoinder_vault::VaultConfig;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -73,8 +74,26 @@ pub struct Config {
 pub struct StoreSettings {
     /// Which one.
     pub kind: StoreKind,
+    /// Memory of the embedded one.
+    pub lancedb: LanceSettings,
     /// The server, for `qdrant`.
     pub qdrant: QdrantConfig,
+}
+
+/// Memory of the embedded store, in bytes. More makes searches of large or many mailboxes faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LanceSettings {
+    /// For parts of indexes.
+    pub index_cache_bytes: usize,
+    /// For what is known about files and versions.
+    pub metadata_cache_bytes: usize,
+}
+
+impl Default for LanceSettings {
+    fn default() -> Self {
+        Self { index_cache_bytes: INDEX_CACHE_BYTES, metadata_cache_bytes: METADATA_CACHE_BYTES }
+    }
 }
 
 /// A vector store.

@@ -51,7 +51,7 @@ mod targets;
 
 pub use crate::backup::Backup;
 pub use crate::config::{
-    Config, Engine, JobsConfig, LanguageConfig, ModelsConfig, OwnershipConfig, StoreKind, StoreSettings,
+    Config, Engine, JobsConfig, LanceSettings, LanguageConfig, ModelsConfig, OwnershipConfig, StoreKind, StoreSettings,
 };
 pub use crate::encryption::{EncryptionStatus, RotatedKeys, Sealed, new_master_key};
 pub use crate::engine::model_store;

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::adapters::{BlockingEmbedder, LedgerMessages, MailCleaner, RuntimeTimer};
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, LanceSettings, StoreKind};
 use crate::engine::{self, LoadedEmbedder};
 use crate::feedback::LedgerHistory;
 use crate::language::{self, LoadedLanguageModel};
@@ -337,9 +337,12 @@ async fn open_store(
     sealer: Option<Arc<dyn Sealer>>,
 ) -> Result<Arc<dyn ManagedStore>, Error> {
     Ok(match config.store.kind {
-        StoreKind::Lancedb => Arc::new(
-            LanceStore::open_sealed(StoreConfig::new(config.store_path(sealer.is_some()), space), sealer).await?,
-        ),
+        StoreKind::Lancedb => {
+            let LanceSettings { index_cache_bytes, metadata_cache_bytes } = config.store.lancedb;
+            let place = StoreConfig::new(config.store_path(sealer.is_some()), space);
+            let place = StoreConfig { index_cache_bytes, metadata_cache_bytes, ..place };
+            Arc::new(LanceStore::open_sealed(place, sealer).await?)
+        }
         StoreKind::Qdrant => Arc::new(QdrantStore::open(config.store.qdrant.clone(), space, sealer).await?),
     })
 }

@@ -21,7 +21,7 @@ pub struct ServerConfig {
     pub max_body_bytes: usize,
     /// Requests that may be worked on at once; one more is answered 503 with `Retry-After`.
     pub max_concurrent_requests: usize,
-    /// Of those, requests that may compute at once, where they do not wait for a model; 0 is one and a half per processor.
+    /// Of those, requests that may compute at once, where they do not wait for a model; 0 is one per processor.
     pub max_computing_requests: usize,
     /// Longest time for one request, seconds.
     pub request_timeout_seconds: u64,

@@ -9,10 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use rejoinder::assist::{SuggestEvent, SuggestObserver};
 use rejoinder_access::Permit;
 
-/// How many requests compute at the same time, unless it is configured: some of them wait for the disk.
+/// How many requests compute at the same time, unless it is configured: one per processor.
 pub(crate) fn by_processors() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    processors + processors.div_ceil(2)
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A turn that ends with what was found: from then on a suggestion waits for a model.

@@ -21,7 +21,7 @@ use rejoinder_domain::{
 };
 use rejoinder_vault::Sealer;
 
-pub use config::StoreConfig;
+pub use config::{INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, StoreConfig};
 use tables::Tables;
 
 use crate::managed::{ManagedStore, StoreHealth};

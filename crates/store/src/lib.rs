@@ -57,7 +57,7 @@ mod sealing;
 mod space;
 
 #[cfg(feature = "lancedb")]
-pub use lance::{LanceStore, StoreConfig};
+pub use lance::{INDEX_CACHE_BYTES, LanceStore, METADATA_CACHE_BYTES, StoreConfig};
 pub use managed::{ManagedStore, StoreHealth};
 #[cfg(feature = "qdrant")]
 pub use qdrant::{QdrantConfig, QdrantStore};

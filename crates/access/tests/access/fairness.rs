@@ -47,6 +47,45 @@ async fn there_are_so_many_places_in_all_and_for_each() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_had_the_least_lately_comes_first() {
+    let fair = Fair::new(options(1, 1000, 1000));
+    let (flood, calm, second) = (tenant("flood"), tenant("calm"), tenant("second"));
+    let work = |tenant: TenantId, seconds: u64| {
+        let fair = fair.clone();
+        async move {
+            let permit = fair.enter(&tenant).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            drop(permit);
+        }
+    };
+    work(flood.clone(), 8).await;
+    work(calm.clone(), 1).await;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let gate = fair.enter(&tenant("gate")).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for name in ["flood", "flood", "calm", "calm", "calm", "second"] {
+        let (fair, order) = (fair.clone(), Arc::clone(&order));
+        tasks.spawn(async move {
+            let permit = fair.enter(&tenant(name)).await.unwrap();
+            order.lock().unwrap().push(name);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            drop(permit);
+        });
+        settle().await;
+    }
+    drop(gate);
+    while tasks.join_next().await.is_some() {}
+    assert_eq!(*order.lock().unwrap(), ["second", "calm", "calm", "calm", "flood", "flood"]);
+    // What is long ago counts for nothing, and takes no memory.
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    for _ in 0..300 {
+        work(second.clone(), 0).await;
+    }
+    assert_eq!(fair.load(), Load::default());
+    drop((flood, calm));
+}
+
+#[tokio::test(start_paused = true)]
 async fn tenants_take_turns_however_many_requests_one_has() {
     let fair = Fair::new(options(1, 1000, 1000));
     let order = Arc::new(Mutex::new(Vec::new()));

@@ -7,6 +7,11 @@ use rejoinder_domain::{ErrorKind, SeamError};
 
 use crate::space::{EmbeddingSpace, check_space};
 
+/// Defaults of the caches. Lance's own (6 GiB and 1 GiB) let a server grow with every version that a message makes.
+pub const INDEX_CACHE_BYTES: usize = 256 << 20;
+/// See [`INDEX_CACHE_BYTES`].
+pub const METADATA_CACHE_BYTES: usize = 64 << 20;
+
 /// How [`super::LanceStore`] is opened. [`StoreConfig::new`] gives what suits one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -28,6 +33,10 @@ pub struct StoreConfig {
     pub keep_versions: Duration,
     /// Most open tables.
     pub open_tables: usize,
+    /// Memory for parts of indexes that were read, in bytes, over all tables.
+    pub index_cache_bytes: usize,
+    /// Memory for what is known about files and versions, in bytes, over all tables.
+    pub metadata_cache_bytes: usize,
 }
 
 impl StoreConfig {
@@ -42,6 +51,8 @@ impl StoreConfig {
             compact_after: 64,
             keep_versions: Duration::from_mins(10),
             open_tables: 256,
+            index_cache_bytes: INDEX_CACHE_BYTES,
+            metadata_cache_bytes: METADATA_CACHE_BYTES,
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use lancedb::index::Index;
 use lancedb::index::scalar::FtsIndexBuilder;
-use lancedb::{Connection, Error, Table};
+use lancedb::{Connection, Error, ObjectStoreRegistry, Session, Table};
 use rejoinder_domain::{ErrorKind, Pool, SeamError, TenantId};
 use tokio::sync::MutexGuard;
 
@@ -71,7 +71,10 @@ impl Tables {
             .ok_or_else(|| SeamError::new(ErrorKind::Invalid, "the index folder's path is not valid Unicode"))?;
         // Another process may write to the same folder (an ingest beside a server): every use looks for a newer version,
         // which is one look into a small folder.
+        let registry = Arc::new(ObjectStoreRegistry::default());
+        let session = Session::new(config.index_cache_bytes, config.metadata_cache_bytes, registry);
         let connection = lancedb::connect(path)
+            .session(Arc::new(session))
             .read_consistency_interval(Duration::ZERO)
             .execute()
             .await
