@@ -157,7 +157,8 @@ async fn step(round: &Round, random: &mut Random) -> anyhow::Result<Vec<Acknowle
     let call = |call: Call| granted(&round.caller, call, &round.tenant.admin);
     match random.below(10) {
         0..6 => {
-            let (word, body) = round.tenant.write(random);
+            let (word, mut body) = round.tenant.write(random);
+            *body.pointer_mut("/message/from").context("a sender")? = json!(sender(&word));
             let answer = call(Call::json("/v1/messages", &body)).await?;
             Ok(vec![Acknowledged::Message(answer.string("/id").context("no id")?, word)])
         }
@@ -177,18 +178,23 @@ async fn step(round: &Round, random: &mut Random) -> anyhow::Result<Vec<Acknowle
         }
         _ => {
             let words: Vec<String> = (0..5).map(|_| round.tenant.word()).collect();
-            let mail = words.iter().map(|word| mail(&round.tenant, word)).collect::<String>();
+            let mail = words.iter().map(|word| mail(word)).collect::<String>();
             let answer = call(Call::upload("/v1/ingest/jobs", "archive.mbox", mail.as_bytes())).await?;
             Ok(vec![Acknowledged::Job(answer.string("/id").context("no id")?, words)])
         }
     }
 }
 
-fn mail(tenant: &Tenant, word: &str) -> String {
+/// Whom only this message is from: a search among so many that say the same may find others first.
+fn sender(word: &str) -> String {
+    format!("{word}@customers.example")
+}
+
+fn mail(word: &str) -> String {
     format!(
         "From someone Mon Jun 22 08:41:00 2026\nFrom: {}\nTo: desk@firm.example\nMessage-ID: <{word}@customers.example>\n\
          Subject: {word}\nDate: Mon, 22 Jun 2026 08:41:00 +0000\n\nPlease look at the matter {word}.\n\n",
-        tenant.person(1)
+        sender(word)
     )
 }
 
@@ -253,7 +259,7 @@ async fn complete(caller: &Caller, key: &str, id: &str) -> anyhow::Result<()> {
 }
 
 async fn find(caller: &Caller, key: &str, word: &str) -> anyhow::Result<Vec<String>> {
-    let search = Call::json("/v1/search", &json!({"query": word, "limit": 20}));
+    let search = Call::json("/v1/search", &json!({"query": word, "participants": [sender(word)]}));
     let answer = granted(caller, search, key).await?;
     let id = |result: &Value| result.get("message_id").and_then(Value::as_str).map(str::to_owned);
     Ok(answer.data().iter().filter_map(id).collect())
