@@ -90,6 +90,37 @@ fn one_tenant_sees_nothing_of_another() {
 }
 
 #[test]
+fn a_mailbox_is_named_by_what_it_is_called() {
+    let product = Product::new();
+    let admin = key(&product, "one", "admin");
+    let server = product.serve();
+    let of = |mailbox: &str, words: &str| {
+        let mut body = message(words);
+        body["mailbox"] = json!(mailbox);
+        assert_eq!(call(&server, &admin, "POST", "/v1/messages", Some(&body)).status, 201);
+    };
+    of("sales", "zanzibar");
+    of("support", "kilimanjaro");
+    let search = |mailbox: &str| {
+        let body = json!({"query": "question", "mailboxes": [mailbox]});
+        let found = call(&server, &admin, "POST", "/v1/search", Some(&body));
+        assert_eq!(found.status, 200, "{}", found.body);
+        found.json()["data"].as_array().unwrap().iter().map(|hit| hit["mailbox"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (search("sales"), search("support"), search("nobody")),
+        (vec![json!("sales")], vec![json!("support")], vec![])
+    );
+    let gone = call(&server, &admin, "DELETE", "/v1/mailboxes/sales", None);
+    assert_eq!((gone.status, &gone.json()["messages"], &gone.json()["left"]), (200, &json!(1), &json!(0)));
+    assert_eq!(call(&server, &admin, "DELETE", "/v1/mailboxes/sales", None).status, 404);
+    assert_eq!((search("sales"), search("support")), (vec![], vec![json!("support")]));
+    // What was erased as a mailbox can come again.
+    of("sales", "zanzibar");
+    assert_eq!(search("sales"), [json!("sales")]);
+}
+
+#[test]
 fn limits_are_told_and_kept_and_changed_while_the_server_runs() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("rejoinder.toml");

@@ -11,6 +11,7 @@ use rejoinder_domain::{EraseScope, ErrorKind, MailboxId, MessageId, SeamError, T
 use rejoinder_ledger::{Erased, IngestLock, Ledger, LedgerError, WritingLock};
 
 use crate::feedback::blocking;
+use crate::mailboxes::the_mailbox;
 use crate::rejoinder::fresh_id;
 use crate::{Error, Rejoinder};
 
@@ -23,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum EraseTarget {
     /// One message, from every mailbox that holds it. It stays out when a mailbox is read again.
     Message(MessageId),
-    /// A mailbox, and every message that no other mailbox holds. Reading it again takes it in again.
+    /// A mailbox, by its id or by a name that no other has, and every message that no other mailbox holds. Reading it again takes it in again.
     Mailbox(MailboxId),
     /// Every message that this address sent or got, or in whose text it stands, quoted or not.
     Person(String),
@@ -70,20 +71,20 @@ impl Rejoinder {
         let (asked, of, version) = (target.clone(), tenant.clone(), self.parts.pipeline.index_version());
         let work = blocking(move || {
             let locks = Locks::take(&ledger, &of)?;
-            let missing =
-                |what: &str| Error::Seam(SeamError::new(ErrorKind::NotFound, format!("there is no such {what}")));
             let erased = match asked {
                 EraseTarget::Tenant => {
                     let messages = ledger.totals(&of, &version)?.messages;
                     ledger.erase_tenant(&of)?;
                     return Ok((Erased::default(), messages, locks));
                 }
-                EraseTarget::Message(id) if ledger.message(&of, &id)?.is_none() => Err(missing("message")),
-                EraseTarget::Message(id) => Ok(ledger.erase_messages(&of, &[id])?),
-                EraseTarget::Mailbox(id) if !ledger.mailboxes(&of)?.iter().any(|mailbox| mailbox.id == id) => {
-                    Err(missing("mailbox"))
+                EraseTarget::Message(id) if ledger.message(&of, &id)?.is_none() => {
+                    Err(SeamError::new(ErrorKind::NotFound, "there is no such message").into())
                 }
-                EraseTarget::Mailbox(id) => Ok(ledger.erase_mailbox(&of, &id)?),
+                EraseTarget::Message(id) => Ok(ledger.erase_messages(&of, &[id])?),
+                EraseTarget::Mailbox(named) => {
+                    let id = the_mailbox(&ledger, &of, &named)?;
+                    Ok(ledger.erase_mailbox(&of, &id)?)
+                }
                 EraseTarget::Person(email) => Ok(ledger.erase_person(&of, &email)?),
             };
             erased.map(|erased: Erased| {

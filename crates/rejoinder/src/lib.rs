@@ -41,6 +41,7 @@ mod feedback;
 mod generate;
 mod ingestion;
 mod language;
+mod mailboxes;
 mod metrics;
 mod privacy;
 mod rejoinder;

@@ -223,7 +223,8 @@ impl Rejoinder {
 
     /// Drafts the reply to a ticket.
     pub async fn suggest(&self, tenant: &TenantId, request: &SuggestRequest) -> Result<Suggested, Error> {
-        let answer = self.parts.assist.suggest(tenant, request).await?;
+        let request = self.with_ids(tenant, request).await?;
+        let answer = self.parts.assist.suggest(tenant, &request).await?;
         Ok(Suggested { id: fresh_id("sug"), index_version: self.index_version(), answer })
     }
 
@@ -235,7 +236,8 @@ impl Rejoinder {
         request: &SuggestRequest,
         observer: &dyn SuggestObserver,
     ) -> Result<Suggested, Error> {
-        let answer = self.parts.assist.suggest_observed(tenant, request, observer).await?;
+        let request = self.with_ids(tenant, request).await?;
+        let answer = self.parts.assist.suggest_observed(tenant, &request, observer).await?;
         Ok(Suggested { id: fresh_id("sug"), index_version: self.index_version(), answer })
     }
 
@@ -247,7 +249,9 @@ impl Rejoinder {
 
     /// Finds passages.
     pub async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<Vec<SearchResult>, Error> {
-        Ok(self.parts.assist.search(tenant, request).await?)
+        let mut request = request.clone();
+        request.filter.mailboxes = self.mailbox_ids(tenant, &request.filter.mailboxes).await?;
+        Ok(self.parts.assist.search(tenant, &request).await?)
     }
 
     /// Forgets what is kept in memory for the tenant: answers that rest on these messages, or all of them; vectors of texts that

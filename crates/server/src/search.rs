@@ -29,6 +29,7 @@ pub struct SearchBody {
     since: Option<Timestamp>,
     #[serde(default)]
     until: Option<Timestamp>,
+    /// Only these mailboxes, by id or by name; empty is all.
     #[serde(default)]
     mailboxes: Vec<String>,
     #[serde(default)]

@@ -56,6 +56,7 @@ struct RetrievalDto {
     #[schema(minimum = 1, maximum = 100)]
     limit: Option<usize>,
     since: Option<Timestamp>,
+    /// Only these mailboxes, by id or by name; empty is all.
     mailboxes: Vec<String>,
 }
 

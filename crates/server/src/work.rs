@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -33,7 +33,8 @@ async fn work(app: &Arc<App>, request: Request, next: Next, limit: Option<Durati
     let Some(tenant) = request.extensions().get::<Principal>().map(|principal| principal.tenant.clone()) else {
         return Problem::internal().into_response();
     };
-    let path = request.uri().path().to_owned();
+    // Not the path itself: what a mailbox or a person is called is no business of the log.
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
     let permit = match app.access.enter(&tenant).await {
         Ok(permit) => permit,
@@ -48,7 +49,7 @@ async fn work(app: &Arc<App>, request: Request, next: Next, limit: Option<Durati
     };
     tracing::info!(
         request_id = request_id.as_ref().map(RequestId::as_str),
-        path = logged(&path),
+        route = route.as_ref().map(MatchedPath::as_str),
         status = response.status().as_u16(),
         ms = started.elapsed().as_millis(),
         "request"
@@ -60,12 +61,6 @@ async fn work(app: &Arc<App>, request: Request, next: Next, limit: Option<Durati
     } else {
         response
     }
-}
-
-/// A person's address in a path is no business of the log.
-fn logged(path: &str) -> &str {
-    const SUBJECTS: &str = "/v1/subjects/";
-    if path.starts_with(SUBJECTS) { SUBJECTS } else { path }
 }
 
 /// A streamed answer, which takes a place as long as it is written.

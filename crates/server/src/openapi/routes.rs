@@ -204,7 +204,7 @@ fn privacy() -> Vec<Route> {
         ),
         erases(Route::delete("/v1/mailboxes/{id}", "erase_mailbox", "Erase a mailbox")).path(
             "id",
-            "The mailbox's id.",
+            "The mailbox's id, or its name where no other has it.",
             "crm",
         ),
         erases(Route::delete("/v1/subjects/{email}", "erase_subject", "Erase what is held on a person")).path_like(
