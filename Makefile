@@ -8,12 +8,13 @@ REJOINDER = $(TARGET_DIR)/debug/rejoinder
 SMOLLM2 = $(or $(REJOINDER_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/rejoinder/models)/SmolLM2-135M-Instruct/SmolLM2-135M-Instruct-Q8_0.gguf
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build models demo test lint bench bench-grammar
+.PHONY: help setup build models demo test lint bench bench-service bench-grammar
 
 help:
 	@echo "make demo    build, ingest the sample mailbox, ask for a reply and for attributes"
 	@echo "make test    all tests"
 	@echo "make bench   benchmarks beside their peers (BENCH=pst|embedding|retrieval|calibration|ingest|suggest|language|router for one)"
+	@echo "make bench-service   the served product under many tenants, a flood, kills, attacks (RUN=load|isolation|kill|hostile)"
 	@echo "make bench-grammar   what masks cost, on the schemas of JSONSchemaBench"
 	@echo "make lint    formatting, clippy, docs"
 
@@ -49,6 +50,11 @@ bench: models
 	$(if $(filter language router,$(BENCH)),,$(TARGET_DIR)/debug/rejoinder-bench $(or $(BENCH),all))
 	$(if $(filter language all,$(or $(BENCH),all)),$(TARGET_DIR)/debug/rejoinder-bench-language)
 	$(if $(filter router all,$(or $(BENCH),all)),$(TARGET_DIR)/debug/rejoinder-bench-router)
+
+# With everything optimised, as it is deployed; the first build takes most of an hour on two cores.
+bench-service: setup
+	$(CARGO) build --locked --profile dist -p rejoinder-cli -p rejoinder-bench-service
+	$(TARGET_DIR)/dist/rejoinder-bench-service $(or $(RUN),load) --rejoinder $(TARGET_DIR)/dist/rejoinder
 
 # Compiled alone: nothing here depends on the store. The corpus is that of REJOINDER_CORPUS; EVERY=1 takes every schema.
 SCHEMAS = $(or $(REJOINDER_BENCH_DIR),/tmp/rejoinder-bench)/json-schema

@@ -117,6 +117,17 @@ fn drafts_rest_on_the_right_conversation_and_unknown_topics_get_none() {
         let holds = |c: &&Value| c["messages"].as_array().unwrap().iter().any(|m| m == id);
         conversations.iter().find(holds).map(|c| c["id"].as_str().unwrap().to_owned()).unwrap_or_default()
     };
+    // A number is found by itself, whatever an embedding makes of it.
+    for number in ["HM-2025-00118", "HM-2025-00731", "HM-2025-01942"] {
+        for query in [number.to_owned(), format!("invoice {number}")] {
+            let found = server.post("/v1/search", &serde_json::json!({"query": query}).to_string()).json();
+            let first = &found["data"][0];
+            assert!(
+                first["text"].to_string().contains(number) || first["subject"].to_string().contains(number),
+                "{query}: {first}"
+            );
+        }
+    }
     let mut wrong = Vec::new();
     for ticket in expected["tickets"].as_array().unwrap() {
         let file = ticket["file"].as_str().unwrap();

@@ -114,7 +114,7 @@ impl Assist {
             text: Some(query.to_owned()),
             language: self.cleaner.language(query),
             limit,
-            dense_weight: self.config.dense_weight,
+            dense_weight: self.config.dense_weight * (1.0 - numbers(query)),
             filter: request.filter.clone(),
         };
         let mut results = Vec::new();
@@ -166,5 +166,32 @@ impl Assist {
             tracing::warn!(kind = ?error.kind, "the embedder failed; searching by words alone");
         }
         Ok(vectors?.into_iter().next())
+    }
+}
+
+/// The share of words that are numbers or ids, such as `HM-2025-01942`: what an embedding makes of one says nothing.
+fn numbers(query: &str) -> f32 {
+    let is_one = |word: &&str| {
+        word.chars().any(char::is_numeric) && word.chars().filter(|letter| letter.is_alphanumeric()).count() >= 4
+    };
+    let (words, ids) = (query.split_whitespace().count(), query.split_whitespace().filter(is_one).count());
+    ids as f32 / words.max(1) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn ids_are_looked_for_by_their_words() {
+        for (query, share) in [
+            ("HM-2025-01942", 1.0),
+            ("invoice HM-2025-01942", 0.5),
+            ("lost invoice", 0.0),
+            ("by 3 July 2026", 0.25),
+            ("", 0.0),
+        ] {
+            assert!((numbers(query) - share).abs() < 1e-6, "{query}");
+        }
     }
 }
