@@ -16,9 +16,6 @@ use clap::Parser as _;
 use crate::args::{Cli, Command, VaultCommand};
 use crate::commands::Outcome;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let _telemetry = match logging::start(&cli.global) {
