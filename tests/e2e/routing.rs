@@ -173,13 +173,21 @@ fn a_thousand_suggestions_are_answered_whole_within_budget_and_add_up() {
     for received in one.received().iter().chain(&two.received()) {
         let raw = String::from_utf8_lossy(&received.raw);
         for value in ["reuter", "Reuter", "3704", "0532"] {
-            assert!(!raw.contains(value), "{value} was sent");
+            assert!(!raw.contains(value), "{value} was sent: {raw}");
         }
+        assert!(opening_marks(&received.prompt_text()), "the mail stands in fences still: {raw}");
     }
     let metrics = server.get("/metrics").body;
     assert!(metrics.contains("rejoinder_model_attempts_total{"), "{metrics}");
     assert!(!metrics.contains("routing\""), "no tenant in a label");
     assert!(server.terminate());
+}
+
+/// Whether there are fences and all of them open with the same sixteen letters, which no redaction has touched.
+fn opening_marks(prompt: &str) -> bool {
+    let mut marks = prompt.lines().filter_map(|line| line.strip_prefix("<<<MAIL "));
+    let is_mark = |mark: &str| mark.len() == 16 && mark.bytes().all(|letter| letter.is_ascii_lowercase());
+    marks.next().is_some_and(|first| is_mark(first) && marks.all(|mark| mark == first))
 }
 
 /// How many records the audit has, page by page.

@@ -333,7 +333,8 @@ impl State {
         self.forget_idle(tenant);
     }
 
-    /// A tenant without requests takes no memory once what it had counts for nothing. One that left a turn behind is passed over when it comes.
+    /// A tenant without requests takes no memory once what it had counts for nothing. One that left a turn behind is passed
+    /// over when it comes.
     fn forget_idle(&mut self, tenant: &TenantId) {
         if self.lanes.get(tenant).is_some_and(Lane::may_be_forgotten) {
             self.lanes.remove(tenant);

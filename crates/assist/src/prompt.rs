@@ -57,8 +57,16 @@ impl FenceKey {
             hasher.write(part.as_bytes());
             hasher.write_u8(0xff);
         }
-        Fence { mark: format!("{:016x}", hasher.finish()) }
+        Fence { mark: letters(hasher.finish()) }
     }
+}
+
+/// A number as 16 letters, four bits each. No digit and no vowel is among them: the mark can neither be a reference, a phone
+/// number or a word, so that whatever replaces such values in a prompt before it leaves the machine leaves the mark alone.
+fn letters(number: u64) -> String {
+    const LETTERS: &[u8; 16] = b"bcdfghjklmnpqrst";
+    let fours = (0..16).rev().map(|place| (number >> (4 * place)) as usize & 15);
+    fours.map(|four| char::from(LETTERS[four])).collect()
 }
 
 /// The lines that mail stands between.
@@ -120,7 +128,7 @@ pub(crate) fn one_line(text: &str, most_chars: usize) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Fence, FenceKey, one_line, render};
+    use super::{Fence, FenceKey, letters, one_line, render};
     use crate::fakes::tenant;
 
     #[test]
@@ -135,6 +143,12 @@ mod tests {
         assert_eq!(fence(&["T-1", "Subject"]), fence(&["T-1", "Subject"]));
         assert_ne!(fence(&["T-1", "Subject"]), fence(&["T-1S", "ubject"]));
         assert_ne!(fence(&["T-1"]), FenceKey::random().fence(&tenant(), &["T-1"]));
+    }
+
+    #[test]
+    fn a_mark_has_neither_digits_nor_words() {
+        assert_eq!(letters(0x0123_4567_89ab_cdef), "bcdfghjklmnpqrst");
+        assert_eq!(letters(u64::MAX), "t".repeat(16));
     }
 
     #[test]

@@ -112,6 +112,11 @@ impl Rejoinder {
         self.parts.routing.router.as_ref().map(Router::health).unwrap_or_default()
     }
 
+    /// Whether there is a language model to ask.
+    pub fn has_targets(&self) -> bool {
+        self.parts.routing.router.is_some()
+    }
+
     /// What of the tenant's text may leave the machine.
     pub fn egress_policy(&self, tenant: &TenantId) -> Egress {
         let router = self.parts.routing.router.as_ref();

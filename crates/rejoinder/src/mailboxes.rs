@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rejoinder_assist::{AssistError, SuggestRequest};
+use rejoinder_assist::AssistError;
 use rejoinder_domain::{ErrorKind, MailboxId, SeamError, TenantId};
 use rejoinder_ledger::{Ledger, MailboxRecord};
 
@@ -11,26 +11,26 @@ use crate::feedback::blocking;
 use crate::{Error, Rejoinder};
 
 impl Rejoinder {
-    /// The request with ids where mailboxes are named.
-    pub(crate) async fn with_ids<'a>(
+    /// The request with ids put where it has `named` mailboxes; as it is where it names none.
+    pub(crate) async fn with_ids<'a, T: Clone>(
         &self,
         tenant: &TenantId,
-        request: &'a SuggestRequest,
-    ) -> Result<Cow<'a, SuggestRequest>, Error> {
-        if request.retrieval.mailboxes.is_empty() {
+        request: &'a T,
+        named: &[MailboxId],
+        put: impl FnOnce(&mut T, Vec<MailboxId>),
+    ) -> Result<Cow<'a, T>, Error> {
+        if named.is_empty() {
             return Ok(Cow::Borrowed(request));
         }
+        let ids = self.mailbox_ids(tenant, named).await?;
         let mut request = request.clone();
-        request.retrieval.mailboxes = self.mailbox_ids(tenant, &request.retrieval.mailboxes).await?;
+        put(&mut request, ids);
         Ok(Cow::Owned(request))
     }
 
     /// The ids of mailboxes that are named by id or name. A name that several have stands for all of them, and one that nobody
     /// has for a mailbox without mail.
-    pub(crate) async fn mailbox_ids(&self, tenant: &TenantId, named: &[MailboxId]) -> Result<Vec<MailboxId>, Error> {
-        if named.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn mailbox_ids(&self, tenant: &TenantId, named: &[MailboxId]) -> Result<Vec<MailboxId>, Error> {
         let (ledger, of, named) = (Arc::clone(&self.parts.ledger), tenant.clone(), named.to_vec());
         blocking(move || {
             let all = ledger.mailboxes(&of)?;

@@ -223,7 +223,8 @@ impl Rejoinder {
 
     /// Drafts the reply to a ticket.
     pub async fn suggest(&self, tenant: &TenantId, request: &SuggestRequest) -> Result<Suggested, Error> {
-        let request = self.with_ids(tenant, request).await?;
+        let named = &request.retrieval.mailboxes;
+        let request = self.with_ids(tenant, request, named, |request, ids| request.retrieval.mailboxes = ids).await?;
         let answer = self.parts.assist.suggest(tenant, &request).await?;
         Ok(Suggested { id: fresh_id("sug"), index_version: self.index_version(), answer })
     }
@@ -236,7 +237,8 @@ impl Rejoinder {
         request: &SuggestRequest,
         observer: &dyn SuggestObserver,
     ) -> Result<Suggested, Error> {
-        let request = self.with_ids(tenant, request).await?;
+        let named = &request.retrieval.mailboxes;
+        let request = self.with_ids(tenant, request, named, |request, ids| request.retrieval.mailboxes = ids).await?;
         let answer = self.parts.assist.suggest_observed(tenant, &request, observer).await?;
         Ok(Suggested { id: fresh_id("sug"), index_version: self.index_version(), answer })
     }
@@ -249,8 +251,8 @@ impl Rejoinder {
 
     /// Finds passages.
     pub async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<Vec<SearchResult>, Error> {
-        let mut request = request.clone();
-        request.filter.mailboxes = self.mailbox_ids(tenant, &request.filter.mailboxes).await?;
+        let named = &request.filter.mailboxes;
+        let request = self.with_ids(tenant, request, named, |request, ids| request.filter.mailboxes = ids).await?;
         Ok(self.parts.assist.search(tenant, &request).await?)
     }
 

@@ -134,7 +134,7 @@ pub(crate) async fn handle(
 ) -> Result<Json<ExtractAttributesAnswer>, Problem> {
     let request = json::read(&headers, body, &app.config)?;
     // Who waits for a model does not compute.
-    let _turn = if app.rejoinder.targets().is_empty() { Some(app.access.turn(&tenant).await?) } else { None };
+    let _turn = if app.rejoinder.has_targets() { None } else { Some(app.access.turn(&tenant).await?) };
     let answer = answer(&app.rejoinder, &tenant, request, request_id.as_str()).await?;
     app.access.charge_tokens(&tenant, answer.usage.tokens());
     Ok(Json(answer))

@@ -266,12 +266,10 @@ impl Problem {
             }
             other => {
                 // What the caller got wrong, or what is gone, is nobody's failure here.
-                if !matches!(other.kind(), ErrorKind::NotFound | ErrorKind::Invalid) {
-                    if matches!(other.kind(), ErrorKind::Invalid | ErrorKind::NotFound) {
-                        tracing::debug!(error = chain(other), "a request was refused");
-                    } else {
-                        tracing::error!(error = chain(other), "a request failed");
-                    }
+                if matches!(other.kind(), ErrorKind::NotFound | ErrorKind::Invalid) {
+                    tracing::debug!(error = chain(other), "a request was refused");
+                } else {
+                    tracing::error!(error = chain(other), "a request failed");
                 }
                 Self::from_kind(&other.kind())
             }

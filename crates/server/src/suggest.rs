@@ -7,9 +7,10 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use rejoinder::assist::{Attempt, Caller, Citation, NoSuggestion, Retrieval, SuggestRequest, Suggestion, Usage};
+use rejoinder::assist::{
+    Attempt, Caller, Citation, NoSuggestion, Retrieval, SuggestObserver, SuggestRequest, Suggestion, Usage,
+};
 use rejoinder::{Cost, MailboxId, Rejoinder, Suggested, TenantId};
-use rejoinder_access::Permit;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
@@ -151,29 +152,34 @@ pub async fn suggest(
     if request.stream {
         return Err(Problem::invalid("/stream", "only the server streams; leave it out or send false"));
     }
-    whole(rejoinder, tenant, &request.into_request(""), None).await
+    let id = rejoinder.new_suggestion_id();
+    make(rejoinder, tenant, &id, &request.into_request(""), |_| async { Ok(UntilFound::new(None)) }).await
 }
 
-async fn whole(
+/// Makes the suggestion and keeps it. `begin` gives what observes a try: the first, or, where the answer is true, the second
+/// and last one, for what the first cites was erased in the meantime and another one does not find that any more.
+pub(crate) async fn make<O: SuggestObserver, F: Future<Output = Result<O, Problem>>>(
     rejoinder: &Rejoinder,
     tenant: &TenantId,
+    id: &str,
     request: &SuggestRequest,
-    turn: Option<Permit>,
+    begin: impl Fn(bool) -> F,
 ) -> Result<SuggestReplyAnswer, Problem> {
-    let suggested = rejoinder.suggest_observed(tenant, request, &UntilFound::new(turn)).await;
-    let suggested = suggested.map_err(|error| Problem::from_library(&error))?;
-    match keep(rejoinder, tenant, request, suggested).await {
-        // What it cites was erased in the meantime: another one does not find that any more.
-        Err(problem) if problem.retry_after_seconds().is_some() => {
-            let suggested = rejoinder.suggest(tenant, request).await.map_err(|error| Problem::from_library(&error))?;
-            keep(rejoinder, tenant, request, suggested).await
+    let mut again = false;
+    loop {
+        let observer = begin(again).await?;
+        let suggested = rejoinder.suggest_observed(tenant, request, &observer).await;
+        let mut suggested = suggested.map_err(|error| Problem::from_library(&error))?;
+        id.clone_into(&mut suggested.id);
+        match keep(rejoinder, tenant, request, suggested).await {
+            Err(problem) if !again && problem.retry_after_seconds().is_some() => again = true,
+            kept => return kept,
         }
-        kept => kept,
     }
 }
 
 /// Keeps the suggestion before it is shown: whoever has its id can tell what became of it.
-pub(crate) async fn keep(
+async fn keep(
     rejoinder: &Rejoinder,
     tenant: &TenantId,
     request: &SuggestRequest,
@@ -219,8 +225,9 @@ pub(crate) async fn handle(
         let asked = suggest_stream::Asked { request, digest, request_id };
         return suggest_stream::respond(&app, tenant, asked, &headers).await;
     }
-    let turn = app.access.turn(&tenant).await?;
-    let answer = whole(&app.rejoinder, &tenant, &request, Some(turn)).await?;
+    let id = app.rejoinder.new_suggestion_id();
+    let begin = |_| async { Ok(UntilFound::new(Some(app.access.turn(&tenant).await?))) };
+    let answer = make(&app.rejoinder, &tenant, &id, &request, begin).await?;
     app.access.charge_tokens(&tenant, answer.tokens());
     Ok(Json(answer).into_response())
 }

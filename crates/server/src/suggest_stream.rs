@@ -116,15 +116,15 @@ fn last_event(headers: &HeaderMap) -> Result<Option<(String, usize)>, Problem> {
 async fn work(app: Arc<App>, live: Arc<Live>, request_id: RequestId) {
     let limit = Duration::from_secs(app.config.request_timeout_seconds);
     let answered = async {
-        let tenant = live.tenant();
-        let teller = Teller { live: Arc::clone(&live), turn: UntilFound::new(Some(app.access.turn(tenant).await?)) };
-        let mut suggested = app
-            .rejoinder
-            .suggest_observed(tenant, live.request(), &teller)
-            .await
-            .map_err(|error| Problem::from_library(&error))?;
-        live.id().clone_into(&mut suggested.id);
-        suggest::keep(&app.rejoinder, tenant, live.request(), suggested).await
+        let (app, live) = (&app, &live);
+        let begin = |again| async move {
+            if again {
+                live.say("restart", "{}".to_owned());
+            }
+            let turn = app.access.turn(live.tenant()).await?;
+            Ok(Teller { live: Arc::clone(live), turn: UntilFound::new(Some(turn)) })
+        };
+        suggest::make(&app.rejoinder, live.tenant(), live.id(), live.request(), begin).await
     };
     match tokio::time::timeout(limit, answered).await {
         Ok(Ok(answer)) => {

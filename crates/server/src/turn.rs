@@ -2,7 +2,7 @@
 //!
 //! A place (`work`) says that a request is worked on; it may wait there for a model for a minute. What computes meanwhile would
 //! share the processors with everything else that does, so that one tenant's flood of searches made everybody's slow. So few
-//! requests compute at the same time, and tenants get their turns one after the other.
+//! requests compute at the same time, and a free turn goes to the tenant that had the least lately.
 
 use std::sync::{Mutex, PoisonError};
 

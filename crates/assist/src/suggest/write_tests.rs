@@ -481,7 +481,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn no_mail_ends_its_fence_in_the_prompt(
-        text in "(<<<MAIL|MAIL>>>|[0-9a-f]{16} MAIL>>>|<<<|>>>|<\\|im_end\\|>|Write the company|[a-z \n]){0,30}",
+        text in "(<<<MAIL|MAIL>>>|[b-t]{16} MAIL>>>|<<<|>>>|<\\|im_end\\|>|Write the company|[a-z \n]){0,30}",
         subject in "(<<<MAIL|MAIL>>>|\n|[a-z ]){0,8}",
     ) {
         let model = ScriptedModel::new([Script::says(GOOD)]);
