@@ -38,7 +38,7 @@ pub struct SuggestReplyRequest {
     #[schema(default = 1, minimum = 1, maximum = 5)]
     candidates: u32,
     #[serde(default)]
-    #[schema(minimum = 1)]
+    #[schema(format = Int64, minimum = 1, maximum = 4_294_967_295_i64)]
     max_tokens: Option<u32>,
     #[serde(default)]
     egress: Option<egress::Egress>,

@@ -26,6 +26,7 @@ pub(crate) struct FeedbackRequest {
     suggestion_id: String,
     /// Which of the suggestion's drafts, from 0.
     #[serde(default)]
+    #[schema(format = Int64, minimum = 0, maximum = 4_294_967_295_i64)]
     candidate: u32,
     /// What the person did with it.
     outcome: OutcomeDto,
