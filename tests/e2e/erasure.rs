@@ -56,6 +56,8 @@ fn a_message_is_gone_from_search_kept_answers_and_disk() {
     let receipt = receipt.json();
     assert_eq!((receipt["messages"].as_u64(), receipt["left"].as_u64()), (Some(1), Some(0)), "{receipt}");
     assert!(receipt["records"].as_u64().unwrap() >= 1, "{receipt}");
+    let held = server.removed_files_held();
+    assert!(held.is_empty(), "an open handle keeps what was removed on the disk: {held:?}");
     assert!(!found(&words).iter().any(|hit| hit["message_id"] == id));
     assert_eq!(server.call(&format!("/v1/messages/{id}"), &["-X", "DELETE"]).status, 404);
     drop(server);

@@ -137,6 +137,14 @@ impl Serving {
         Answer { status, headers: headers.to_lowercase(), body: body.to_owned() }
     }
 
+    /// Files of the index that were removed and that the server has open all the same. Linux alone tells.
+    pub(crate) fn removed_files_held(&self) -> Vec<String> {
+        let handles = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten();
+        let files = handles.filter_map(|handle| std::fs::read_link(handle.ok()?.path()).ok());
+        let names = files.map(|file| file.to_string_lossy().into_owned());
+        names.filter(|name| name.contains("lancedb") && name.ends_with("(deleted)")).collect()
+    }
+
     /// Asks the server to read its configuration again.
     pub(crate) fn hang_up(&self) {
         let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().expect("kill runs");

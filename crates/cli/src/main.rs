@@ -18,6 +18,9 @@ use crate::commands::Outcome;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The index of many tenants is many open files, and the usual soft limit of 1,024 is for programs that poll with `select`.
+    // Where it cannot be raised, it stays.
+    let _ = rlimit::increase_nofile_limit(rlimit::INFINITY);
     let _telemetry = match logging::start(&cli.global) {
         Ok(telemetry) => telemetry,
         Err(error) => {

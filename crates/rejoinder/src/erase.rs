@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rejoinder_domain::{EraseScope, ErrorKind, MailboxId, MessageId, SeamError, TenantId};
 use rejoinder_ledger::{Erased, IngestLock, Ledger, LedgerError, WritingLock};
+use rejoinder_pipeline::IngestError;
 
 use crate::feedback::blocking;
 use crate::mailboxes::the_mailbox;
@@ -108,8 +109,7 @@ impl Rejoinder {
         let about = matches!(target, EraseTarget::Message(_)).then_some(erased.messages.as_slice());
         self.forget(tenant, about);
         if matches!(target, EraseTarget::Mailbox(_)) {
-            // Records of messages that other mailboxes hold still name this one.
-            self.ingest(tenant, &[], &()).await?;
+            self.index_again(tenant).await?;
         }
         let left = self.left(tenant, target, &erased, &scope).await?;
         tracing::info!(%tenant, what = target.as_str(), messages, records, left, "erased");
@@ -122,6 +122,21 @@ impl Rejoinder {
             suggestions: erased.suggestions,
             left,
         })
+    }
+
+    /// Records of messages that other mailboxes hold too still name the one that went. Where ingests run all the time, one of
+    /// them or the next one sees to that: nothing is in these records that was to go, so the erasure is done all the same.
+    async fn index_again(&self, tenant: &TenantId) -> Result<(), Error> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match self.ingest(tenant, &[], &()).await {
+                Err(Error::Ingest(IngestError::Ledger(LedgerError::Busy))) if Instant::now() < patience => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Err(Error::Ingest(IngestError::Ledger(LedgerError::Busy))) => return Ok(()),
+                done => return done.map(drop),
+            }
+        }
     }
 
     /// Erases messages that are too old to be kept. Returns how many.

@@ -4,6 +4,7 @@
 //! apart. Vectors of another embedder are in another table, so changing the embedder never mixes them; the old table
 //! stays until its space is dropped or the tenant is erased.
 
+mod cache;
 mod config;
 mod errors;
 mod filter;

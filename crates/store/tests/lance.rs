@@ -194,6 +194,35 @@ async fn erased_text_is_nowhere_on_the_disk() {
     assert_eq!(files_with(folder.path(), "acme"), [""; 0]);
 }
 
+/// Files below `folder` that were removed and that this process has open all the same, which keeps their bytes on the disk.
+#[cfg(target_os = "linux")]
+fn removed_and_open(folder: &Path) -> Vec<String> {
+    let handles = std::fs::read_dir("/proc/self/fd").unwrap();
+    // The handle of this very listing is gone when it is looked at.
+    let files = handles.filter_map(|handle| std::fs::read_link(handle.unwrap().path()).ok());
+    let names = files.filter(|file| file.starts_with(folder)).map(|file| file.to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with("(deleted)")).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_keeps_no_handle_of_what_it_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LanceStore::open(config(folder.path(), Some(2))).await.unwrap();
+    let records = (0..400).map(|n| passage(n, &format!("walnut table number{n}"))).collect();
+    store.upsert(&tenant(), Pool::Passage, records).await.unwrap();
+    store.optimize(&tenant()).await.unwrap();
+    for number in 0..5 {
+        assert_eq!(store.search(&tenant(), &words(&format!("number{number}"))).await.unwrap().len(), 1);
+        let gone = EraseScope::Messages(vec![MessageId::from_stored(format!("msg_{number}"))]);
+        assert_eq!(store.erase(&tenant(), &gone).await.unwrap(), 1);
+        assert_eq!(removed_and_open(folder.path()), [""; 0]);
+    }
+    assert_eq!(store.search(&tenant(), &words("number399")).await.unwrap().len(), 1);
+    store.erase(&tenant(), &EraseScope::Tenant).await.unwrap();
+    assert_eq!(removed_and_open(folder.path()), [""; 0]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();

@@ -97,9 +97,7 @@ async fn opened(found: &mut Findings, settings: Settings) {
         Ok(status) => {
             match (status.embedder, status.embedder_missing) {
                 (Some(name), _) => found.add("embedder", Level::Ok, name),
-                (None, Some(why)) => {
-                    found.add("embedder", Level::Warning, format!("{why}; run `rejoinder models pull`"));
-                }
+                (None, Some(why)) => found.add("embedder", Level::Warning, why),
                 (None, None) => found.add("embedder", Level::Ok, "off: mail is found by its words"),
             }
             let why = status.language_model_reason.unwrap_or_else(|| "the configuration says so".to_owned());

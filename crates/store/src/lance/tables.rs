@@ -9,10 +9,11 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use lancedb::index::Index;
 use lancedb::index::scalar::FtsIndexBuilder;
-use lancedb::{Connection, Error, ObjectStoreRegistry, Session, Table};
+use lancedb::{Connection, Error, Session, Table};
 use rejoinder_domain::{ErrorKind, Pool, SeamError, TenantId};
 use tokio::sync::MutexGuard;
 
+use super::cache::{Caches, Part};
 use super::config::StoreConfig;
 use super::errors::failed;
 use super::rows;
@@ -28,7 +29,9 @@ pub(super) const TERMS_INDEX: &str = "terms_idx";
 
 /// All tables of the index folder.
 pub(super) struct Tables {
+    /// For what is not about one table.
     connection: Connection,
+    caches: Caches,
     config: StoreConfig,
     schema: SchemaRef,
     space: String,
@@ -42,6 +45,7 @@ pub(super) struct Slot {
     pub(super) name: String,
     table: tokio::sync::RwLock<Option<Table>>,
     turn: tokio::sync::Mutex<()>,
+    cached: Part,
     /// Upserts since small files were last joined.
     pub(super) unjoined: AtomicUsize,
 }
@@ -52,9 +56,11 @@ impl Slot {
         self.turn.lock().await
     }
 
-    /// Forgets the handle, so that the next use opens the table anew.
+    /// Forgets the handle and what is kept of the table's files, so that the next use opens it anew and no file that was removed
+    /// stays open.
     pub(super) async fn forget(&self) {
         *self.table.write().await = None;
+        self.cached.clear().await;
     }
 }
 
@@ -65,23 +71,11 @@ impl Tables {
         std::fs::create_dir_all(&config.path).map_err(|error| {
             SeamError::new(ErrorKind::Unavailable, "the index folder cannot be made").caused_by(error)
         })?;
-        let path = config
-            .path
-            .to_str()
-            .ok_or_else(|| SeamError::new(ErrorKind::Invalid, "the index folder's path is not valid Unicode"))?;
-        // Another process may write to the same folder (an ingest beside a server): every use looks for a newer version,
-        // which is one look into a small folder.
-        let registry = Arc::new(ObjectStoreRegistry::default());
-        let session = Session::new(config.index_cache_bytes, config.metadata_cache_bytes, registry);
-        let connection = lancedb::connect(path)
-            .session(Arc::new(session))
-            .read_consistency_interval(Duration::ZERO)
-            .execute()
-            .await
-            .map_err(failed("opening its folder"))?;
+        let caches = Caches::new(config.index_cache_bytes, config.metadata_cache_bytes);
+        let connection = connect(path_of(&config)?, caches.part().session()).await?;
         let schema = rows::schema(config.embedding.as_ref(), seal.is_sealing());
         let space = space_name(config.embedding.as_ref());
-        Ok(Self { connection, config, schema, space, seal, slots: Mutex::default() })
+        Ok(Self { connection, caches, config, schema, space, seal, slots: Mutex::default() })
     }
 
     pub(super) fn config(&self) -> &StoreConfig {
@@ -110,6 +104,7 @@ impl Tables {
             name: name.to_owned(),
             table: tokio::sync::RwLock::new(None),
             turn: tokio::sync::Mutex::new(()),
+            cached: self.caches.part(),
             unjoined: AtomicUsize::new(0),
         });
         slots.insert(name.to_owned(), Arc::clone(&slot));
@@ -135,7 +130,7 @@ impl Tables {
 
     /// The table whatever its layout, for erasing; `None` where it does not exist.
     pub(super) async fn existing_of_any_layout(&self, slot: &Slot) -> Result<Option<Table>, SeamError> {
-        match self.connection.open_table(&slot.name).execute().await {
+        match self.connection_of(slot).await?.open_table(&slot.name).execute().await {
             Ok(table) => Ok(Some(table)),
             Err(Error::TableNotFound { .. }) => Ok(None),
             Err(error) => Err(failed("opening a table")(error)),
@@ -146,7 +141,9 @@ impl Tables {
     pub(super) async fn existing(&self, slot: &Slot) -> Result<Option<Table>, SeamError> {
         // Another process may have erased the tenant since: a handle without its folder is of no use.
         if !self.config.path.join(format!("{}.lance", slot.name)).exists() {
-            slot.forget().await;
+            if slot.table.read().await.is_some() {
+                slot.forget().await;
+            }
             return Ok(None);
         }
         if let Some(table) = &*slot.table.read().await {
@@ -169,7 +166,8 @@ impl Tables {
         if let Some(table) = self.existing(slot).await? {
             return Ok(table);
         }
-        match self.connection.create_empty_table(&slot.name, Arc::clone(&self.schema)).execute().await {
+        let connection = self.connection_of(slot).await?;
+        match connection.create_empty_table(&slot.name, Arc::clone(&self.schema)).execute().await {
             Ok(_) | Err(Error::TableAlreadyExists { .. }) => {}
             Err(error) => return Err(failed("making a table")(error)),
         }
@@ -182,11 +180,17 @@ impl Tables {
 
     /// Drops the table and forgets its handle.
     pub(super) async fn drop(&self, slot: &Slot) -> Result<(), SeamError> {
-        slot.forget().await;
-        match self.connection.drop_table(&slot.name, &[]).await {
+        let dropped = match self.connection.drop_table(&slot.name, &[]).await {
             Ok(()) | Err(Error::TableNotFound { .. }) => Ok(()),
             Err(error) => Err(failed("dropping a table")(error)),
-        }
+        };
+        slot.forget().await;
+        dropped
+    }
+
+    /// A connection whose tables keep what they read in the slot's part of the caches.
+    async fn connection_of(&self, slot: &Slot) -> Result<Connection, SeamError> {
+        connect(path_of(&self.config)?, slot.cached.session()).await
     }
 
     /// Keeps erasures of other processes away while this one writes. Lance itself settles who of several writers is first.
@@ -216,6 +220,18 @@ impl Tables {
                 SeamError::new(ErrorKind::Unavailable, "the index folder cannot be locked").caused_by(error)
             })
     }
+}
+
+fn path_of(config: &StoreConfig) -> Result<&str, SeamError> {
+    let path = config.path.to_str();
+    path.ok_or_else(|| SeamError::new(ErrorKind::Invalid, "the index folder's path is not valid Unicode"))
+}
+
+/// Another process may write to the same folder (an ingest beside a server): every use of a table looks for a newer version,
+/// which is one look into a small folder.
+async fn connect(path: &str, session: Arc<Session>) -> Result<Connection, SeamError> {
+    let connecting = lancedb::connect(path).session(session).read_consistency_interval(Duration::ZERO);
+    connecting.execute().await.map_err(failed("opening its folder"))
 }
 
 /// The full-text index over terms that are analysed already: they divide at spaces and stay as they are.

@@ -56,15 +56,16 @@ impl LanceStore {
             let _turn = slot.turn().await;
             let Some(table) = self.tables.existing(&slot).await? else { continue };
             slot.unjoined.store(0, Ordering::Relaxed);
-            self.optimize_table(&table).await?;
+            self.with_terms_index(&table).await?;
+            self.join_and_index(&table).await?;
+            self.with_vector_index(&table).await?;
+            self.prune_old(&table).await?;
         }
         Ok(())
     }
 
-    async fn optimize_table(&self, table: &Table) -> Result<(), SeamError> {
-        self.with_terms_index(table).await?;
-        self.join_and_index(table).await?;
-        self.with_vector_index(table).await?;
+    /// Removes the versions that no reader can still be at.
+    pub(super) async fn prune_old(&self, table: &Table) -> Result<(), SeamError> {
         let keep = Age::from_std(self.tables.config().keep_versions)
             .map_err(|error| SeamError::new(ErrorKind::Invalid, "store.keep_versions is too long").caused_by(error))?;
         prune(table, keep, false).await
@@ -104,6 +105,9 @@ impl LanceStore {
             }
             // Also where nothing was deleted just now: an earlier version may still hold what was replaced or deleted.
             purge(&table).await?;
+            // Its handle holds a version whose files are gone.
+            drop(table);
+            slot.forget().await;
         }
         Ok(erased)
     }

@@ -53,6 +53,7 @@ impl LanceStore {
         if slot.unjoined.fetch_add(1, Ordering::Relaxed) + 1 >= self.tables.config().compact_after {
             slot.unjoined.store(0, Ordering::Relaxed);
             self.join_and_index(&table).await?;
+            self.prune_old(&table).await?;
         }
         Ok(())
     }
