@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use rejoinder_domain::{
@@ -192,6 +193,36 @@ async fn erased_text_is_nowhere_on_the_disk() {
     assert_eq!(store.erase(&tenant(), &EraseScope::Tenant).await.unwrap(), 56);
     assert_eq!(files_with(folder.path(), "markerword"), [""; 0]);
     assert_eq!(files_with(folder.path(), "acme"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_beside_erasures_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(LanceStore::open(config(folder.path(), Some(2))).await.unwrap());
+    let records = (0..200).map(|n| passage(n, &format!("walnut table number{n}"))).collect();
+    store.upsert(&tenant(), Pool::Passage, records).await.unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let searching: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut searches = 0;
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(store.search(&tenant(), &words("number199")).await.unwrap().len(), 1);
+                    searches += 1;
+                }
+                searches
+            })
+        })
+        .collect();
+    for number in 0..20 {
+        let gone = EraseScope::Messages(vec![MessageId::from_stored(format!("msg_{number}"))]);
+        assert_eq!(store.erase(&tenant(), &gone).await.unwrap(), 1);
+    }
+    done.store(true, Ordering::Relaxed);
+    for each in searching {
+        assert!(each.await.unwrap() > 0);
+    }
 }
 
 /// Files below `folder` that were removed and that this process has open all the same, which keeps their bytes on the disk.

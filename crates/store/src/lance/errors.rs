@@ -33,14 +33,13 @@ where
 
 /// Whether another writer came first and the same operation may be tried again.
 fn is_conflict(error: &Error) -> bool {
+    let Error::Lance { source } = error else { return false };
     matches!(
-        error,
-        Error::Lance {
-            source: LanceError::CommitConflict { .. }
-                | LanceError::RetryableCommitConflict { .. }
-                | LanceError::TooMuchWriteContention { .. }
-                | LanceError::IncompatibleTransaction { .. }
-        }
+        source.find_root(),
+        LanceError::CommitConflict { .. }
+            | LanceError::RetryableCommitConflict { .. }
+            | LanceError::TooMuchWriteContention { .. }
+            | LanceError::IncompatibleTransaction { .. }
     )
 }
 
@@ -50,7 +49,8 @@ pub(super) fn kind(error: &Error) -> ErrorKind {
         Error::TableCorrupted { .. } | Error::IndexNotFound { .. } => ErrorKind::Corrupt,
         Error::Timeout { .. } | Error::ObjectStore { .. } => ErrorKind::Transient,
         Error::CreateDir { .. } => ErrorKind::Unavailable,
-        Error::Lance { source } => match source {
+        // What several waited for comes to each of them wrapped.
+        Error::Lance { source } => match source.find_root() {
             LanceError::CorruptFile { .. } => ErrorKind::Corrupt,
             LanceError::DatasetNotFound { .. } | LanceError::NotFound { .. } => ErrorKind::NotFound,
             LanceError::IO { .. } | LanceError::Timeout { .. } => ErrorKind::Transient,

@@ -1,6 +1,7 @@
 //! Searching, counting and scanning.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -22,6 +23,10 @@ use crate::plan::{Plan, Reach};
 use crate::records::cosine;
 use crate::sealing::TenantSeal;
 
+/// What a search waits for when an erasure removed the files of the version that it was reading, before it reads the next
+/// version. An erasure makes several, one after the other.
+const WAITS_MS: [u64; 4] = [0, 20, 80, 320];
+
 impl LanceStore {
     pub(super) async fn search_records(&self, tenant: &TenantId, query: &SearchQuery) -> Result<Vec<Hit>, SeamError> {
         let plan = Plan::of(query, self.reach())?;
@@ -40,14 +45,16 @@ impl LanceStore {
             seal,
         };
         let slot = self.tables.slot(tenant, query.pool);
-        match self.search_once(&slot, &search).await {
-            // An erasure removes the files of the version that this search was reading. The next version has them not.
-            Err(error) if matches!(error.kind, ErrorKind::Transient | ErrorKind::NotFound | ErrorKind::Corrupt) => {
-                slot.forget().await;
-                self.search_once(&slot, &search).await
+        for wait in WAITS_MS {
+            match self.search_once(&slot, &search).await {
+                Err(error) if matches!(error.kind, ErrorKind::Transient | ErrorKind::NotFound | ErrorKind::Corrupt) => {
+                    slot.forget().await;
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                result => return result,
             }
-            result => result,
         }
+        self.search_once(&slot, &search).await
     }
 
     pub(super) async fn count_records(&self, tenant: &TenantId, pool: Pool, which: &Filter) -> Result<u64, SeamError> {
