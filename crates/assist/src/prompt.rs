@@ -66,7 +66,7 @@ impl FenceKey {
 fn letters(number: u64) -> String {
     const LETTERS: &[u8; 16] = b"bcdfghjklmnpqrst";
     let fours = (0..16).rev().map(|place| (number >> (4 * place)) as usize & 15);
-    fours.map(|four| char::from(LETTERS[four])).collect()
+    fours.filter_map(|four| LETTERS.get(four)).map(|letter| char::from(*letter)).collect()
 }
 
 /// The lines that mail stands between.

@@ -135,14 +135,14 @@ impl CacheBackend for Shelf {
         loader: Pin<Box<dyn Future<Output = Result<(CacheEntry, usize)>> + Send + 'a>>,
         _: Option<CacheCodec>,
     ) -> Result<(CacheEntry, bool)> {
-        let loaded = AtomicBool::new(false);
+        let missed = AtomicBool::new(false);
         let load = async {
-            loaded.store(true, Ordering::Relaxed);
+            missed.store(true, Ordering::Relaxed);
             loader.await.map(|(entry, bytes)| Kept { entry, bytes }).map_err(CloneableError::new)
         };
         // Of several who ask for the same at once, one loads.
         match self.all.try_get_with(self.key(key), load).await {
-            Ok(kept) => Ok((kept.entry, !loaded.into_inner())),
+            Ok(kept) => Ok((kept.entry, !missed.into_inner())),
             Err(error) => Err(Arc::unwrap_or_clone(error).into_inner()),
         }
     }
