@@ -1,5 +1,6 @@
 //! `POST /v1/suggest-reply`: what goes over the wire, and the handler.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -38,8 +39,8 @@ pub struct SuggestReplyRequest {
     #[schema(default = 1, minimum = 1, maximum = 5)]
     candidates: u32,
     #[serde(default)]
-    #[schema(format = Int64, minimum = 1, maximum = 4_294_967_295_i64)]
-    max_tokens: Option<u32>,
+    #[schema(value_type = Option<u32>, format = Int64, minimum = 1, maximum = 4_294_967_295_i64)]
+    max_tokens: Option<NonZeroU32>,
     #[serde(default)]
     egress: Option<egress::Egress>,
     #[serde(default)]
@@ -240,7 +241,7 @@ impl SuggestReplyRequest {
             tone: self.tone,
             language: self.language,
             candidates: self.candidates,
-            max_tokens: self.max_tokens,
+            max_tokens: self.max_tokens.map(NonZeroU32::get),
             retrieval: Retrieval {
                 limit: self.retrieval.limit,
                 since: self.retrieval.since,
