@@ -240,7 +240,11 @@ fn holds(scheme: Scheme, compact: &str) -> bool {
             !["BG", "GB", "KN", "NK", "NT", "TN", "ZZ"].iter().any(|never| compact.starts_with(never))
         }
         Scheme::EsIdentity => spanish(compact).is_some_and(|expected| compact.ends_with(expected)),
-        Scheme::ItFiscalCode => italian(compact).is_some_and(|expected| compact.ends_with(expected)),
+        // Letters may stand for digits where two people would have the same code; sixteen letters without any are a word.
+        Scheme::ItFiscalCode => {
+            compact.contains(|c: char| c.is_ascii_digit())
+                && italian(compact).is_some_and(|expected| compact.ends_with(expected))
+        }
         Scheme::FrSocialSecurity => {
             // Corsica's departments count as 19 and 18.
             let digits = compact.replace("2A", "19").replace("2B", "18");
@@ -294,6 +298,7 @@ mod tests {
             ("12.345.678-Z", Scheme::EsIdentity),
             ("X1234567L", Scheme::EsIdentity),
             ("RSSMRA85T10A562S", Scheme::ItFiscalCode),
+            ("RSSMRA8RT10A56NT", Scheme::ItFiscalCode),
             ("44051401359", Scheme::PlPesel),
             ("811228-9874", Scheme::SePersonal),
             ("19811228-9874", Scheme::SePersonal),
@@ -321,6 +326,7 @@ mod tests {
             "255081416802539",
             "12345678A",
             "RSSMRA85T10A562T",
+            "RSSMRAUTTMLRLSNA",
             "44051401358",
             "811228-9873",
             "811328-9874",

@@ -149,6 +149,24 @@ fn escaped(text: &str) -> String {
     written[1..written.len() - 1].to_owned()
 }
 
+/// The mark of a prompt's fences is a line of sixteen such letters. Where a mark was taken for a value, its place was taken by
+/// a placeholder that a mail could guess.
+#[test]
+fn sixteen_letters_are_no_value() {
+    let mut state = 7_u64;
+    for _ in 0..20_000 {
+        // SplitMix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut number = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let letters = b"bcdfghjklmnpqrst";
+        let mark: String = (0..16).map(|place| char::from(letters[(number >> (4 * place)) as usize & 15])).collect();
+        let text = format!("<<<MAIL {mark}\nInvoice no. 4821\n{mark} MAIL>>>\n\n<<<MAIL {mark}\nIBAN");
+        let redacted = Redactor::default().session(&people()).redact(&text);
+        assert_eq!(redacted.matches(&mark).count(), 3, "{redacted}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
