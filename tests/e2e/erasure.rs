@@ -1,6 +1,7 @@
 //! What is erased is gone: from searches, drafts, kept answers and the bytes on the disk.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rejoinder_scripted_provider::{Answer, Script};
 use serde_json::{Value, json};
@@ -97,13 +98,72 @@ fn an_answer_that_rests_on_erased_mail_is_not_kept() {
     assert!(!product.messages().iter().any(|message| message.to_string().to_lowercase().contains(&email)));
 }
 
+/// Makes the store refuse every write, in any process: its lock cannot be opened.
+struct Refusing(std::path::PathBuf);
+
+impl Refusing {
+    fn new(product: &Product) -> Self {
+        let lock = product.data_dir().join("lancedb/writers.lock");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        Self(lock)
+    }
+}
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        std::fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn what_the_store_refuses_to_erase_is_erased_later() {
+    let remotes = Remotes::new();
+    let product = ingested(&remotes, "");
+    let server = product.serve();
+    let delete = |what: &str| server.call(what, &["-X", "DELETE"]);
+    let messages = product.messages();
+    let inbound: Vec<&Value> = messages.iter().filter(|message| message["direction"] == "inbound").collect();
+    let one = format!("/v1/messages/{}", inbound[0]["id"].as_str().unwrap());
+    let email = inbound.iter().rev().find_map(|message| message["from"]["email"].as_str()).unwrap();
+    let person = format!("/v1/subjects/{email}");
+    let refusing = Refusing::new(&product);
+    for what in [&one, &one, &person] {
+        let answer = delete(what);
+        assert_eq!(answer.status, 503, "{what}: {}", answer.body);
+    }
+    assert!(on_disk(&product.data_dir().join("lancedb"), email), "the store holds what it could not erase");
+    drop(refusing);
+    // Asked again, there is a receipt of what was left to do.
+    let receipt = delete(&one);
+    assert_eq!(receipt.status, 200, "{}", receipt.body);
+    let receipt = receipt.json();
+    assert!(receipt["records"].as_u64().unwrap() >= 2 && receipt["left"] == 0, "{receipt}");
+    assert!(!on_disk(&product.data_dir().join("lancedb"), email));
+    assert_eq!(delete(&one).status, 404);
+    // Nobody asks again: the server does it when it starts.
+    let refusing = Refusing::new(&product);
+    let mailbox = product.json(&["status"], 0)["mailboxes"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(delete(&format!("/v1/mailboxes/{mailbox}")).status, 503);
+    assert!(server.terminate());
+    drop(refusing);
+    let words = inbound[1]["new_text"].as_str().unwrap().split('\n').max_by_key(|line| line.len()).unwrap();
+    assert!(on_disk(&product.data_dir(), words));
+    let server = product.serve();
+    let patience = Instant::now() + Duration::from_secs(30);
+    while on_disk(&product.data_dir(), words) {
+        assert!(Instant::now() < patience, "the words are still on the disk");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(server.terminate());
+}
+
 #[test]
 fn a_mailbox_and_a_tenant_are_erased_by_the_command_line() {
     let remotes = Remotes::new();
     let product = ingested(&remotes, "");
     let status = product.json(&["status"], 0);
-    let mailbox =
-        status["mailboxes"][0]["mailbox"].as_str().or(status["mailboxes"][0]["id"].as_str()).unwrap().to_owned();
+    let mailbox = status["mailboxes"][0]["id"].as_str().unwrap().to_owned();
     let receipt = product.json(&["erase", "--mailbox", &mailbox], 0);
     assert!(receipt["messages"].as_u64().unwrap() > 0 && receipt["left"] == 0, "{receipt}");
     assert!(product.messages().is_empty());

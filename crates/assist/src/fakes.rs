@@ -234,6 +234,10 @@ impl VectorStore for FakeStore {
         Err(SeamError::new(ErrorKind::Internal, "assist never erases"))
     }
 
+    async fn remaining(&self, _: &TenantId, _: &EraseScope) -> Result<u64, SeamError> {
+        Err(SeamError::new(ErrorKind::Internal, "assist never erases"))
+    }
+
     async fn optimize(&self, _: &TenantId) -> Result<(), SeamError> {
         Ok(())
     }

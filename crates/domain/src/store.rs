@@ -86,6 +86,10 @@ pub trait VectorStore: Send + Sync {
     /// Removes what `scope` names from every pool, old versions on the disk included, and returns how many records went.
     async fn erase(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError>;
 
+    /// How many records there are of what `scope` names, in every pool, those of other embedders included: 0 after
+    /// [`VectorStore::erase`].
+    async fn remaining(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError>;
+
     /// Brings the indexes up to date and compacts: called after a batch, cheap when there is nothing to do.
     async fn optimize(&self, tenant: &TenantId) -> Result<(), SeamError>;
 }

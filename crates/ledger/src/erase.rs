@@ -4,12 +4,12 @@
 //! answers to repeated requests (all of the tenant that can hold words of a message, since these do not tell on which they
 //! rest).
 //!
-//! The vector store is erased by the caller, before or after: units of erased messages stay announced here until the next
-//! ingest has deleted them from the store too, so that a crash between the two leaves nothing behind.
+//! The caller erases the vector store afterwards. What it is to be rid of is kept here until [`Ledger::erased_from_store`] says
+//! that it was, so that neither a store that fails nor a crash between the two leaves anything behind.
 
 use std::collections::HashSet;
 
-use rejoinder_domain::{MailboxId, MessageId, TenantId};
+use rejoinder_domain::{EraseScope, MailboxId, MessageId, TenantId};
 use rusqlite::{Transaction, params};
 
 use crate::reading::let_go;
@@ -93,7 +93,7 @@ impl Ledger {
         Ok(erased)
     }
 
-    /// Erases everything of the tenant. The caller erases the tenant from the vector store.
+    /// Erases everything of the tenant but the note that the vector store is to be rid of it.
     pub fn erase_tenant(&self, tenant: &TenantId) -> Result<(), LedgerError> {
         self.write(|transaction| {
             for table in [
@@ -117,13 +117,66 @@ impl Ledger {
                 "run",
                 // Without its keys nothing that was kept of the tenant elsewhere can be read either.
                 "data_key",
+                "unerased",
             ] {
                 transaction.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [tenant.as_str()])?;
             }
+            transaction.execute("INSERT INTO unerased VALUES (?1, '')", [tenant.as_str()])?;
             Ok(())
         })?;
         self.sealer.forget(tenant);
         self.truncate_log()
+    }
+
+    /// What was erased here and has not been erased from the vector store yet, as far as is known.
+    pub fn to_erase(&self, tenant: &TenantId) -> Result<Option<EraseScope>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement =
+            connection.prepare_cached("SELECT message FROM unerased WHERE tenant = ?1 ORDER BY message")?;
+        let rows = statement.query_map([tenant.as_str()], |row| row.get(0))?;
+        let messages: Vec<String> = rows.collect::<Result<_, _>>()?;
+        Ok(match messages.first() {
+            None => None,
+            Some(first) if first.is_empty() => Some(EraseScope::Tenant),
+            Some(_) => Some(EraseScope::Messages(messages.into_iter().map(MessageId::from_stored).collect())),
+        })
+    }
+
+    /// The tenants of which something is to be erased from the vector store.
+    pub fn tenants_to_erase(&self) -> Result<Vec<TenantId>, LedgerError> {
+        let connection = self.reader()?;
+        let mut statement = connection.prepare_cached("SELECT DISTINCT tenant FROM unerased ORDER BY tenant")?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        rows.map(|tenant| TenantId::new(tenant?.as_str()).map_err(|_| LedgerError::Corrupt("tenant"))).collect()
+    }
+
+    /// Says that the vector store holds nothing any more of what [`Ledger::to_erase`] told. To be called under the tenant's
+    /// writing lock, which was held since: what came again in between is pending.
+    pub fn erased_from_store(&self, tenant: &TenantId, scope: &EraseScope) -> Result<(), LedgerError> {
+        self.write(|transaction| {
+            let EraseScope::Messages(messages) = scope else {
+                for table in ["unerased", "unit"] {
+                    transaction.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [tenant.as_str()])?;
+                }
+                return Ok(());
+            };
+            let mut done = transaction.prepare_cached("DELETE FROM unerased WHERE tenant = ?1 AND message = ?2")?;
+            transaction.execute_batch(
+                "CREATE TEMP TABLE IF NOT EXISTS affected (id TEXT PRIMARY KEY); DELETE FROM affected;",
+            )?;
+            let mut note = transaction.prepare_cached("INSERT OR IGNORE INTO affected VALUES (?1)")?;
+            for message in messages {
+                done.execute(params![tenant.as_str(), message.as_str()])?;
+                note.execute([message.as_str()])?;
+            }
+            transaction.execute(
+                "DELETE FROM unit WHERE tenant = ?1
+                    AND (message IN (SELECT id FROM affected) OR reply IN (SELECT id FROM affected))",
+                [tenant.as_str()],
+            )?;
+            transaction.execute("DELETE FROM affected", [])?;
+            Ok(())
+        })
     }
 }
 
@@ -177,6 +230,7 @@ impl<'a> Eraser<'a> {
         let removed =
             self.transaction.prepare_cached("DELETE FROM message WHERE tenant = ?1 AND id = ?2")?.execute(key)?;
         if removed > 0 {
+            self.transaction.prepare_cached("INSERT OR IGNORE INTO unerased VALUES (?1, ?2)")?.execute(key)?;
             self.erased.messages.push(message.clone());
         }
         Ok(())

@@ -9,7 +9,7 @@ mod tests;
 
 /// One entry per schema version, in order: the statements that lead from the version before to it. A released entry is
 /// never edited; a change of the schema is a new entry.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// * `mailbox.generation` counts readings of changed content. Items of the reading before stay until the new one is
 ///   complete, so that a message never loses its only place because a reading was interrupted.
@@ -327,6 +327,16 @@ BEGIN SELECT RAISE(ABORT, 'data key'); END;
 CREATE TRIGGER job_key BEFORE INSERT ON job WHEN substr(NEW.name, 1, 5) = char(1) || 'rj1:'
     AND NOT EXISTS (SELECT 1 FROM data_key WHERE tenant = NEW.tenant AND id = substr(NEW.name, 6, 16))
 BEGIN SELECT RAISE(ABORT, 'data key'); END;
+";
+
+/// `unerased` has the messages that were erased here and that the vector store may still hold records of; an empty id stands for
+/// the whole tenant.
+const VERSION_4: &str = "
+CREATE TABLE unerased (
+    tenant TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The newest version.

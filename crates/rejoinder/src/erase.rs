@@ -1,7 +1,7 @@
 //! Erasure for good: ledger, store, what is kept in memory, usage and audit.
 //!
-//! The ledger goes first: what it no longer announces, the next ingest removes from the store, so that a crash in between
-//! leaves nothing behind.
+//! The ledger goes first and keeps what the store is to be rid of until it is: where the store fails, or the program ends in
+//! between, [`Rejoinder::finish_erasures`] or the tenant's next ingest does the rest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,52 +66,32 @@ pub struct EraseReceipt {
 
 impl Rejoinder {
     /// Erases what `target` names. [`ErrorKind::NotFound`] for a message or mailbox that is not there,
-    /// [`ErrorKind::Transient`] while an ingest of the tenant runs that is not over in ten seconds.
+    /// [`ErrorKind::Transient`] while an ingest of the tenant runs that is not over in ten seconds. [`Error::ErasedButStore`]
+    /// where the store fails; all else is erased then, and [`Rejoinder::finish_erasures`] erases from the store what it refused.
     pub async fn erase(&self, tenant: &TenantId, target: &EraseTarget) -> Result<EraseReceipt, Error> {
         let ledger = Arc::clone(&self.parts.ledger);
         let (asked, of, version) = (target.clone(), tenant.clone(), self.parts.pipeline.index_version());
         let work = blocking(move || {
             let locks = Locks::take(&ledger, &of)?;
-            let erased = match asked {
-                EraseTarget::Tenant => {
-                    let messages = ledger.totals(&of, &version)?.messages;
-                    ledger.erase_tenant(&of)?;
-                    return Ok((Erased::default(), messages, locks));
-                }
-                EraseTarget::Message(id) if ledger.message(&of, &id)?.is_none() => {
-                    Err(SeamError::new(ErrorKind::NotFound, "there is no such message").into())
-                }
-                EraseTarget::Message(id) => Ok(ledger.erase_messages(&of, &[id])?),
-                EraseTarget::Mailbox(named) => {
-                    let id = the_mailbox(&ledger, &of, &named)?;
-                    Ok(ledger.erase_mailbox(&of, &id)?)
-                }
-                EraseTarget::Person(email) => Ok(ledger.erase_person(&of, &email)?),
-            };
-            erased.map(|erased: Erased| {
-                let messages = erased.messages.len() as u64;
-                (erased, messages, locks)
-            })
+            let (erased, messages) = erase_from_ledger(&ledger, &of, &asked, &version)?;
+            Ok((erased, messages, ledger.to_erase(&of)?, locks))
         });
-        let (erased, messages, locks) = work.await?;
-        let scope = match target {
-            EraseTarget::Tenant => EraseScope::Tenant,
-            _ => EraseScope::Messages(erased.messages.clone()),
-        };
-        let records = self.parts.store.erase(tenant, &scope).await?;
-        drop(locks);
+        let (erased, messages, scope, locks) = work.await?;
         if *target == EraseTarget::Tenant {
             let (journal, of) = (Arc::clone(&self.parts.routing.journal), tenant.clone());
             tokio::task::spawn_blocking(move || journal.erase_tenant(&of)).await.map_err(Error::Worker)??;
             self.erase_uploads(tenant).await?;
         }
+        let stored = self.erase_from_store(tenant, scope.as_ref()).await;
+        drop(locks);
         // Answers that rest on what is gone; a person's words can stand in any answer.
         let about = matches!(target, EraseTarget::Message(_)).then_some(erased.messages.as_slice());
         self.forget(tenant, about);
+        let records = stored?;
         if matches!(target, EraseTarget::Mailbox(_)) {
             self.index_again(tenant).await?;
         }
-        let left = self.left(tenant, target, &erased, &scope).await?;
+        let left = self.left(tenant, target, &erased, scope.as_ref()).await?;
         tracing::info!(%tenant, what = target.as_str(), messages, records, left, "erased");
         Ok(EraseReceipt {
             id: fresh_id("era"),
@@ -122,6 +102,47 @@ impl Rejoinder {
             suggestions: erased.suggestions,
             left,
         })
+    }
+
+    /// Erases from the store what it refused, or what the program did not come to any more. Returns for how many tenants there is
+    /// something left to do: the store fails still, or an ingest or an erasure of theirs runs.
+    pub async fn finish_erasures(&self) -> Result<u64, Error> {
+        let ledger = Arc::clone(&self.parts.ledger);
+        let mut left = 0;
+        for tenant in blocking(move || Ok(ledger.tenants_to_erase()?)).await? {
+            if let Err(error) = self.finish_erasures_of(&tenant).await {
+                tracing::warn!(%tenant, kind = ?error.kind(), "what was erased could not be removed from the store yet");
+                left += 1;
+            }
+        }
+        Ok(left)
+    }
+
+    async fn finish_erasures_of(&self, tenant: &TenantId) -> Result<(), Error> {
+        let (ledger, of) = (Arc::clone(&self.parts.ledger), tenant.clone());
+        let (scope, locks) = blocking(move || {
+            let locks = Locks::take(&ledger, &of)?;
+            Ok((ledger.to_erase(&of)?, locks))
+        })
+        .await?;
+        let records = self.erase_from_store(tenant, scope.as_ref()).await?;
+        drop(locks);
+        self.forget(tenant, None);
+        tracing::info!(%tenant, records, "an erasure was finished");
+        // A mailbox of the same name may have come again in between.
+        let (ledger, of, version) =
+            (Arc::clone(&self.parts.ledger), tenant.clone(), self.parts.pipeline.index_version());
+        let pending = blocking(move || Ok(ledger.count_pending(&of, &version)?)).await?;
+        if pending == (0, 0) { Ok(()) } else { self.index_again(tenant).await }
+    }
+
+    /// Returns how many records went. Under the tenant's locks, which were held since the ledger told the scope.
+    async fn erase_from_store(&self, tenant: &TenantId, scope: Option<&EraseScope>) -> Result<u64, Error> {
+        let Some(scope) = scope else { return Ok(0) };
+        let records = self.parts.store.erase(tenant, scope).await.map_err(Error::ErasedButStore)?;
+        let (ledger, of, scope) = (Arc::clone(&self.parts.ledger), tenant.clone(), scope.clone());
+        blocking(move || Ok(ledger.erased_from_store(&of, &scope)?)).await?;
+        Ok(records)
     }
 
     /// Records of messages that other mailboxes hold too still name the one that went. Where ingests run all the time, one of
@@ -142,16 +163,16 @@ impl Rejoinder {
     /// Erases messages that are too old to be kept. Returns how many.
     pub(crate) async fn let_go(&self, tenant: &TenantId, messages: Vec<MessageId>) -> Result<u64, Error> {
         let (ledger, of) = (Arc::clone(&self.parts.ledger), tenant.clone());
-        let (erased, locks) = blocking(move || {
+        let (erased, scope, locks) = blocking(move || {
             let locks = Locks::take(&ledger, &of)?;
-            Ok((ledger.erase_messages(&of, &messages)?, locks))
+            Ok((ledger.erase_messages(&of, &messages)?, ledger.to_erase(&of)?, locks))
         })
         .await?;
-        let count = erased.messages.len() as u64;
-        self.parts.store.erase(tenant, &EraseScope::Messages(erased.messages)).await?;
+        let stored = self.erase_from_store(tenant, scope.as_ref()).await;
         drop(locks);
         self.forget(tenant, None);
-        Ok(count)
+        stored?;
+        Ok(erased.messages.len() as u64)
     }
 
     /// Asks again for all that was erased.
@@ -160,7 +181,7 @@ impl Rejoinder {
         tenant: &TenantId,
         target: &EraseTarget,
         erased: &Erased,
-        scope: &EraseScope,
+        scope: Option<&EraseScope>,
     ) -> Result<u64, Error> {
         let (ledger, of, target) = (Arc::clone(&self.parts.ledger), tenant.clone(), target.clone());
         let version = self.parts.pipeline.index_version();
@@ -182,8 +203,40 @@ impl Rejoinder {
             }
         });
         let in_ledger = asking.await.map_err(Error::Worker)??;
-        Ok(in_ledger + self.parts.store.erase(tenant, scope).await?)
+        let in_store = match scope {
+            Some(scope) => self.parts.store.remaining(tenant, scope).await?,
+            None => 0,
+        };
+        Ok(in_ledger + in_store)
     }
+}
+
+/// What was erased, and how many messages that were.
+fn erase_from_ledger(
+    ledger: &Ledger,
+    tenant: &TenantId,
+    target: &EraseTarget,
+    version: &str,
+) -> Result<(Erased, u64), Error> {
+    let erased = match target {
+        EraseTarget::Tenant => {
+            let messages = ledger.totals(tenant, version)?.messages;
+            ledger.erase_tenant(tenant)?;
+            return Ok((Erased::default(), messages));
+        }
+        EraseTarget::Message(id) if ledger.message(tenant, id)?.is_none() => {
+            // Where the store refused it before, it is the store's turn again.
+            if !matches!(ledger.to_erase(tenant)?, Some(EraseScope::Messages(refused)) if refused.contains(id)) {
+                return Err(SeamError::new(ErrorKind::NotFound, "there is no such message").into());
+            }
+            Erased::default()
+        }
+        EraseTarget::Message(id) => ledger.erase_messages(tenant, std::slice::from_ref(id))?,
+        EraseTarget::Mailbox(named) => ledger.erase_mailbox(tenant, &the_mailbox(ledger, tenant, named)?)?,
+        EraseTarget::Person(email) => ledger.erase_person(tenant, email)?,
+    };
+    let messages = erased.messages.len() as u64;
+    Ok((erased, messages))
 }
 
 /// Held until ledger and store are rid of what is erased: no ingest runs, and no single message on its way puts back what

@@ -20,6 +20,9 @@ pub enum Error {
     /// The store or a model failed.
     #[error(transparent)]
     Seam(#[from] SeamError),
+    /// All was erased but what the store holds. It is noted, and done by [`crate::Rejoinder::finish_erasures`].
+    #[error("the store could not erase its part yet")]
+    ErasedButStore(#[source] SeamError),
     /// Ingesting failed as a whole. A bad item or mailbox never gets here: it is in the report.
     #[error("ingesting failed")]
     Ingest(#[from] IngestError),
@@ -44,7 +47,7 @@ impl Error {
             Self::Config(_) | Self::Source(_) => ErrorKind::Invalid,
             Self::DataFolder(..) => ErrorKind::Unavailable,
             Self::Ledger(error) => error.kind(),
-            Self::Seam(error) => error.kind.clone(),
+            Self::Seam(error) | Self::ErasedButStore(error) => error.kind.clone(),
             Self::Ingest(error) => error.kind(),
             Self::Assist(error) => error.kind(),
             Self::Vault(error) => error.kind(),

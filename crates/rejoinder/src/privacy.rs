@@ -58,6 +58,9 @@ impl RetentionConfig {
     }
 }
 
+/// How often it is looked whether the store is to be rid of something that it refused to erase.
+const ERASURES_EVERY: Duration = Duration::from_mins(1);
+
 /// What a round of the retention task erased.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retained {
@@ -214,14 +217,19 @@ impl Rejoinder {
         Ok(())
     }
 
-    /// Runs [`Rejoinder::retain`] again and again; drop the future to end it.
+    /// Runs [`Rejoinder::retain`] again and again, and [`Rejoinder::finish_erasures`] every minute; drop the future to end it.
     pub async fn retain_forever(&self) {
         loop {
             if let Err(error) = self.retain().await {
                 let temporary = matches!(error.kind(), ErrorKind::Transient | ErrorKind::Unavailable);
                 tracing::warn!(kind = ?error.kind(), temporary, "the retention task failed; it tries again");
             }
-            tokio::time::sleep(Duration::from_secs(60 * self.retention().every_minutes)).await;
+            for _ in 0..self.retention().every_minutes {
+                if let Err(error) = self.finish_erasures().await {
+                    tracing::warn!(kind = ?error.kind(), "erasures could not be finished; it is tried again");
+                }
+                tokio::time::sleep(ERASURES_EVERY).await;
+            }
         }
     }
 }

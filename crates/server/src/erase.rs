@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Tenant;
-use crate::problem::Problem;
+use crate::problem::{Problem, chain};
 use crate::server::App;
 
 /// The answer's body; `rejoinder erase --json` prints it too.
@@ -69,8 +69,12 @@ pub(crate) async fn subject(
 
 async fn erase(app: &App, tenant: &TenantId, target: EraseTarget) -> Result<Json<Receipt>, Problem> {
     app.live.forget(tenant);
-    let receipt = app.rejoinder.erase(tenant, &target).await.map_err(|error| match error.kind() {
-        ErrorKind::Transient => Problem::ingesting(),
+    let receipt = app.rejoinder.erase(tenant, &target).await.map_err(|error| match &error {
+        rejoinder::Error::ErasedButStore(cause) => {
+            tracing::error!(error = chain(cause), "the store could not erase its part");
+            Problem::erased_but_store()
+        }
+        _ if error.kind() == ErrorKind::Transient => Problem::ingesting(),
         _ => Problem::from_library(&error),
     })?;
     Ok(Json(receipt.into()))

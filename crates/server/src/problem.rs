@@ -222,6 +222,20 @@ impl Problem {
         }
     }
 
+    /// 503: erased everywhere but in the store, which failed.
+    pub(crate) fn erased_but_store() -> Self {
+        Self {
+            retry_after_seconds: Some(10),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The store could not be reached",
+                "all is erased but what the store holds, which failed; that is noted and erased as soon as the store can be \
+                 reached, within a minute",
+            )
+        }
+    }
+
     /// 504: the configured time for one request is over.
     pub fn timed_out() -> Self {
         Self::new(

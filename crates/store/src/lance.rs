@@ -98,6 +98,10 @@ impl VectorStore for LanceStore {
         }
     }
 
+    async fn remaining(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
+        self.remaining_records(tenant, scope).await
+    }
+
     async fn optimize(&self, tenant: &TenantId) -> Result<(), SeamError> {
         self.optimize_tables(tenant).await
     }

@@ -134,10 +134,11 @@ impl VectorStore for QdrantStore {
     }
 
     async fn erase(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
-        match scope {
-            EraseScope::Messages(messages) => self.erase_messages(tenant, messages).await,
-            EraseScope::Tenant => self.erase_tenant(tenant).await,
-        }
+        self.erase_records(tenant, scope).await
+    }
+
+    async fn remaining(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
+        self.remaining_records(tenant, scope).await
     }
 
     /// Does nothing: the server optimises by itself, in the background.

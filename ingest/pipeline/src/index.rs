@@ -45,6 +45,7 @@ impl Window {
 impl Job {
     /// Brings the store to what the ledger says it should hold. Returns how many units were written.
     pub(crate) fn index(&self) -> Result<u64, IngestError> {
+        self.finish_erasure()?;
         self.delete_stale()?;
         let (messages, pairs) = self.ledger.count_pending(&self.tenant, &self.version)?;
         self.gauge.units_total.store(messages + pairs, Ordering::Relaxed);
@@ -65,6 +66,19 @@ impl Job {
             }
             Ok(written)
         })
+    }
+
+    /// Rids the store of what was erased when it could not be reached, or when the program ended too soon.
+    fn finish_erasure(&self) -> Result<(), IngestError> {
+        if self.ledger.to_erase(&self.tenant)?.is_none() {
+            return Ok(());
+        }
+        let _lock = self.ledger.lock_writing(&self.tenant)?;
+        if let Some(scope) = self.ledger.to_erase(&self.tenant)? {
+            self.runtime.block_on(self.store.erase(&self.tenant, &scope)).map_err(IngestError::Store)?;
+            self.ledger.erased_from_store(&self.tenant, &scope)?;
+        }
+        Ok(())
     }
 
     /// Deletes records of messages and pairs that are no more, then forgets them.

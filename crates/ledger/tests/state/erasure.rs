@@ -1,5 +1,9 @@
+use std::collections::HashSet;
+
+use rejoinder_domain::EraseScope;
 use rejoinder_ledger::{
     Begun, JobSource, LearnedPair, Ledger, NewJob, Outcome, OutcomeKind, RequestKey, StoredResponse, SuggestionRecord,
+    Unit,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -216,6 +220,47 @@ fn an_erased_tenant_is_in_no_table() {
     assert!(count(&tables, "acme").len() >= 18);
     assert!(count(&tables, "acme").iter().all(|rows| *rows == 1), "{tables:?}");
     ledger.erase_tenant(&tenant()).unwrap();
+    // But for the note that the store is to be rid of it, too.
+    assert_eq!(count(&tables, "acme").iter().sum::<i64>(), 1, "{tables:?}: {:?}", count(&tables, "acme"));
+    assert_eq!(ledger.to_erase(&tenant()).unwrap(), Some(EraseScope::Tenant));
+    ledger.erased_from_store(&tenant(), &EraseScope::Tenant).unwrap();
     assert!(count(&tables, "acme").iter().all(|rows| *rows == 0), "{tables:?}: {:?}", count(&tables, "acme"));
     assert!(count(&tables, other().as_str()).iter().all(|rows| *rows == 1));
+}
+
+#[test]
+fn the_store_s_part_is_noted_until_it_is_done() {
+    const VERSION: &str = "v1";
+    let (folder, ledger) = open();
+    let (kept, gone) = (mailbox("kept", "1"), mailbox("gone", "1"));
+    read(&ledger, &kept, &[message("x")]);
+    read(&ledger, &gone, &[message("y"), message("z")]);
+    let unit = |question: &str, reply: Option<&str>| Unit {
+        message: id(question),
+        reply: reply.map(id),
+        stamp: "s1".to_owned(),
+        records: 1,
+    };
+    let units = [unit("x", None), unit("y", None), unit("z", None), unit("x", Some("z")), unit("y", Some("x"))];
+    ledger.confirm(&tenant(), VERSION, &units).unwrap();
+    assert_eq!((ledger.to_erase(&tenant()).unwrap(), ledger.tenants_to_erase().unwrap()), (None, vec![]));
+
+    let erased = ledger.erase_mailbox(&tenant(), &gone.id).unwrap();
+    assert_eq!(erased.messages.len(), 2);
+    drop(ledger);
+    // Another process finds it, also after one of them came again.
+    let ledger = crate::mail::reopen(&folder);
+    read(&ledger, &gone, &[message("y")]);
+    assert_eq!(ledger.tenants_to_erase().unwrap(), [tenant()]);
+    let scope = ledger.to_erase(&tenant()).unwrap().unwrap();
+    let EraseScope::Messages(messages) = &scope else { panic!("{scope:?}") };
+    assert_eq!(messages.iter().collect::<HashSet<_>>(), HashSet::from([&id("y"), &id("z")]));
+    assert_eq!(ledger.to_erase(&other()).unwrap(), None);
+    ledger.erased_from_store(&tenant(), &scope).unwrap();
+    assert_eq!((ledger.to_erase(&tenant()).unwrap(), ledger.tenants_to_erase().unwrap()), (None, vec![]));
+    // Of all units that had records of them only this one is left: what came again is to be written again.
+    assert_eq!(ledger.totals(&tenant(), VERSION).unwrap().chunks, 1);
+    assert_eq!(ledger.stale_units(&tenant(), VERSION, 9).unwrap(), []);
+    ledger.erase_tenant(&tenant()).unwrap();
+    assert_eq!(ledger.to_erase(&tenant()).unwrap(), Some(EraseScope::Tenant));
 }

@@ -22,7 +22,16 @@ pub(super) async fn messages_and_tenant(harness: &dyn Harness) -> Outcome {
 
     assert_eq!(store.erase(&tenant, &EraseScope::Messages(Vec::new())).await?, 0);
     // A passage, the pair that it asks in, and the pair that it answers in.
-    assert_eq!(store.erase(&tenant, &EraseScope::Messages(vec![message(1), message(77)])).await?, 3);
+    let scope = EraseScope::Messages(vec![message(1), message(77)]);
+    assert_eq!(
+        (store.remaining(&tenant, &scope).await?, store.remaining(&tenant, &EraseScope::Tenant).await?),
+        (3, 13)
+    );
+    assert_eq!(store.erase(&tenant, &scope).await?, 3);
+    assert_eq!(
+        (store.remaining(&tenant, &scope).await?, store.remaining(&tenant, &EraseScope::Tenant).await?),
+        (0, 10)
+    );
     assert_eq!(store.erase(&tenant, &EraseScope::Messages(vec![message(1)])).await?, 0);
     assert_eq!(store.count(&tenant, Pool::Passage, &Filter::default()).await?, 9);
     assert_eq!(store.count(&tenant, Pool::ReplyPair, &Filter::default()).await?, 1);
@@ -32,6 +41,7 @@ pub(super) async fn messages_and_tenant(harness: &dyn Harness) -> Outcome {
     assert!(hits.len() == 9 && !ids(&hits).contains(&"rec_00001"));
 
     assert_eq!(store.erase(&tenant, &EraseScope::Tenant).await?, 10);
+    assert_eq!(store.remaining(&tenant, &EraseScope::Tenant).await?, 0);
     for pool in Pool::ALL {
         assert_eq!(store.count(&tenant, pool, &Filter::default()).await?, 0);
         assert_eq!(store.scan(&tenant, pool).await?, []);

@@ -2,12 +2,13 @@
 //!
 //! Lance finds what it keeps by the file that it is from. A file of a version that was erased is not asked for again, yet its
 //! entry would stay until others push it out, and its open handle would keep the bytes on the disk. So every table has a part
-//! of its own, and what no one used for a while goes.
+//! of its own with a list of what is in it, and what no one used for a while goes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +31,26 @@ type Key = (u64, InternalCacheKey);
 struct Kept {
     entry: CacheEntry,
     bytes: usize,
+    _listed: Arc<Listed>,
+}
+
+/// What a shelf holds: a number for each entry, with its key.
+#[derive(Default)]
+struct List {
+    next: u64,
+    keys: HashMap<u64, InternalCacheKey>,
+}
+
+/// An entry's line in its shelf's list, for as long as anybody has the entry: however it goes, the line goes with it.
+struct Listed {
+    list: Arc<Mutex<List>>,
+    number: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).keys.remove(&self.number);
+    }
 }
 
 /// The two caches that Lance has, over all tables.
@@ -54,7 +75,7 @@ impl Caches {
     /// A part for one more table.
     pub(super) fn part(&self) -> Part {
         let number = self.parts.fetch_add(1, Ordering::Relaxed);
-        let of = |all: &Cache<Key, Kept>| Shelf { all: all.clone(), part: number };
+        let of = |all: &Cache<Key, Kept>| Shelf { all: all.clone(), part: number, list: Arc::default() };
         let (index, metadata) = (of(&self.index), of(&self.metadata));
         let spec = |shelf: &Shelf| CacheSpec::Backend(Arc::new(shelf.clone()));
         let session = Session::with_cache_backends(spec(&index), spec(&metadata), Arc::clone(&self.registry));
@@ -92,6 +113,7 @@ impl Part {
 struct Shelf {
     all: Cache<Key, Kept>,
     part: u64,
+    list: Arc<Mutex<List>>,
 }
 
 impl Shelf {
@@ -99,9 +121,17 @@ impl Shelf {
         (self.part, *key)
     }
 
+    fn kept(&self, key: &InternalCacheKey, entry: CacheEntry, bytes: usize) -> Kept {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = list.next;
+        list.next += 1;
+        list.keys.insert(number, *key);
+        Kept { entry, bytes, _listed: Arc::new(Listed { list: Arc::clone(&self.list), number }) }
+    }
+
     fn keys(&self) -> Vec<Key> {
-        let mine = self.all.iter().filter(|(key, _)| key.0 == self.part);
-        mine.map(|(key, _)| *key).collect()
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.keys.values().map(|key| self.key(key)).collect()
     }
 }
 
@@ -126,7 +156,7 @@ impl CacheBackend for Shelf {
     }
 
     async fn insert(&self, key: &InternalCacheKey, entry: CacheEntry, bytes: usize, _: Option<CacheCodec>) {
-        self.all.insert(self.key(key), Kept { entry, bytes }).await;
+        self.all.insert(self.key(key), self.kept(key, entry, bytes)).await;
     }
 
     async fn get_or_insert<'a>(
@@ -138,7 +168,7 @@ impl CacheBackend for Shelf {
         let missed = AtomicBool::new(false);
         let load = async {
             missed.store(true, Ordering::Relaxed);
-            loader.await.map(|(entry, bytes)| Kept { entry, bytes }).map_err(CloneableError::new)
+            loader.await.map(|(entry, bytes)| self.kept(key, entry, bytes)).map_err(CloneableError::new)
         };
         // Of several who ask for the same at once, one loads.
         match self.all.try_get_with(self.key(key), load).await {
@@ -206,6 +236,13 @@ mod tests {
         one.clear().await;
         assert_eq!(Arc::strong_count(&value), 5_001, "nothing holds what was let go of");
         assert_eq!((one.shelves[0].num_entries().await, other.shelves[0].num_entries().await), (0, 5_000));
+        // One key twice is one entry, and both go.
+        for _ in 0..2 {
+            one.shelves[0].insert(&key(1), Arc::clone(&value) as CacheEntry, 1_000, None).await;
+        }
+        assert_eq!(one.shelves[0].num_entries().await, 1);
+        one.clear().await;
+        assert_eq!((Arc::strong_count(&value), one.shelves[0].num_entries().await), (5_001, 0));
         // What comes afterwards stays.
         one.shelves[0].insert(&key(1), Arc::clone(&value) as CacheEntry, 1_000, None).await;
         assert!(one.shelves[0].get(&key(1), None).await.is_some());

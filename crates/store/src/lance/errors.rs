@@ -43,7 +43,7 @@ fn is_conflict(error: &Error) -> bool {
     )
 }
 
-pub(super) fn kind(error: &Error) -> ErrorKind {
+fn kind(error: &Error) -> ErrorKind {
     match error {
         Error::TableNotFound { .. } | Error::DatabaseNotFound { .. } => ErrorKind::NotFound,
         Error::TableCorrupted { .. } | Error::IndexNotFound { .. } => ErrorKind::Corrupt,

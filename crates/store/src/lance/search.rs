@@ -10,20 +10,21 @@ use futures::TryStreamExt;
 use lancedb::expr::DfExpr;
 use lancedb::index::scalar::{FullTextSearchQuery, MatchQuery};
 use lancedb::query::{ExecutableQuery, QueryBase, Select};
-use lancedb::{DistanceType, Error, Table};
-use rejoinder_domain::{ErrorKind, Filter, Hit, Pool, Record, SeamError, SearchQuery, TenantId};
+use lancedb::{DistanceType, Table};
+use rejoinder_domain::{EraseScope, ErrorKind, Filter, Hit, Pool, Record, SeamError, SearchQuery, TenantId};
 
 use super::LanceStore;
-use super::errors::{failed, kind};
+use super::errors::failed;
 use super::filter;
 use super::rows::{RECORD_COLUMNS, decode};
 use super::tables::Slot;
+use super::write::IDS_PER_STATEMENT;
 use crate::fusion::{Candidate, Fused, fuse};
 use crate::plan::{Plan, Reach};
 use crate::records::cosine;
 use crate::sealing::TenantSeal;
 
-/// What a search waits for when an erasure removed the files of the version that it was reading, before it reads the next
+/// How long a reader waits when an erasure removed the files of the version that it was reading, before it reads the next
 /// version. An erasure makes several, one after the other.
 const WAITS_MS: [u64; 4] = [0, 20, 80, 320];
 
@@ -45,43 +46,34 @@ impl LanceStore {
             seal,
         };
         let slot = self.tables.slot(tenant, query.pool);
-        for wait in WAITS_MS {
-            match self.search_once(&slot, &search).await {
-                Err(error) if matches!(error.kind, ErrorKind::Transient | ErrorKind::NotFound | ErrorKind::Corrupt) => {
-                    slot.forget().await;
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
-                }
-                result => return result,
-            }
-        }
-        self.search_once(&slot, &search).await
+        reading(&slot, || self.search_once(&slot, &search)).await
     }
 
     pub(super) async fn count_records(&self, tenant: &TenantId, pool: Pool, which: &Filter) -> Result<u64, SeamError> {
         let slot = self.tables.slot(tenant, pool);
-        let Some(table) = self.tables.existing(&slot).await? else { return Ok(0) };
-        let doing = "counting records";
-        let seal = self.seal.of(tenant)?;
-        let Some(condition) = filter::expression(&seal.filter(which)) else {
-            return match table.count_rows(None).await {
-                Err(error) if is_gone(&error) => Ok(0),
-                counted => counted.map(|rows| rows as u64).map_err(failed(doing)),
-            };
+        let condition = filter::expression(&self.seal.of(tenant)?.filter(which));
+        let count = || async {
+            match self.tables.existing(&slot).await? {
+                Some(table) => count_where(&table, condition.as_ref()).await,
+                None => Ok(0),
+            }
         };
-        // LanceDB counts by SQL text alone. Reading just the numbers of the rows is no slower.
-        let matching = table.query().only_if_expr(condition).select(Select::Columns(Vec::new())).with_row_id();
-        let batches = collect(&matching, doing).await?;
-        Ok(batches.iter().map(|batch| batch.num_rows() as u64).sum())
+        reading(&slot, count).await
     }
 
     pub(super) async fn scan_records(&self, tenant: &TenantId, pool: Pool) -> Result<Vec<Record>, SeamError> {
         let slot = self.tables.slot(tenant, pool);
-        let Some(table) = self.tables.existing(&slot).await? else { return Ok(Vec::new()) };
         let mut columns = RECORD_COLUMNS.to_vec();
         if self.tables.config().embedding.is_some() {
             columns.push("vector");
         }
-        let batches = collect(&table.query().select(Select::columns(&columns)), "reading all records").await?;
+        let scan = || async {
+            match self.tables.existing(&slot).await? {
+                Some(table) => collect(&table.query().select(Select::columns(&columns)), "reading all records").await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let batches = reading(&slot, scan).await?;
         let seal = self.seal.of(tenant)?;
         let mut records = Vec::new();
         for batch in &batches {
@@ -91,6 +83,28 @@ impl LanceStore {
         }
         records.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Ok(records)
+    }
+
+    pub(super) async fn remaining_records(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
+        let mut remaining = 0;
+        for name in self.tables.names(tenant).await? {
+            let slot = self.tables.slot_named(&name);
+            let count = || async {
+                let Some(table) = self.tables.existing_of_any_layout(&slot).await? else { return Ok(0) };
+                match scope {
+                    EraseScope::Tenant => count_where(&table, None).await,
+                    EraseScope::Messages(messages) => {
+                        let mut count = 0;
+                        for some in messages.chunks(IDS_PER_STATEMENT) {
+                            count += count_where(&table, Some(&filter::of_messages(some))).await?;
+                        }
+                        Ok(count)
+                    }
+                }
+            };
+            remaining += reading(&slot, count).await?;
+        }
+        Ok(remaining)
     }
 
     /// How far a search of this store goes.
@@ -106,13 +120,7 @@ impl LanceStore {
     async fn search_once(&self, slot: &Slot, search: &Search<'_>) -> Result<Vec<Hit>, SeamError> {
         let Some(table) = self.tables.existing(slot).await? else { return Ok(Vec::new()) };
         // Both lists and the fetch of the records see one version, in which a row keeps its number.
-        let table = match table.query_snapshot().await {
-            Err(error) if is_gone(&error) => {
-                slot.forget().await;
-                return Ok(Vec::new());
-            }
-            result => result.map_err(failed("choosing a version to search"))?,
-        };
+        let table = table.query_snapshot().await.map_err(failed("choosing a version to search"))?;
         let (dense, lexical) = futures::try_join!(search.dense(&table), search.lexical(&table))?;
         let mut fused = fuse(dense, lexical, search.dense_weight);
         fused.truncate(search.limit);
@@ -204,6 +212,36 @@ impl Search<'_> {
     }
 }
 
+/// Reads, and again where an erasure beside it, also of another process, removed the files of the version that was being read
+/// or the whole table.
+async fn reading<T, F>(slot: &Slot, read: impl Fn() -> F) -> Result<T, SeamError>
+where
+    F: Future<Output = Result<T, SeamError>>,
+{
+    for wait in WAITS_MS {
+        match read().await {
+            Err(error) if matches!(error.kind, ErrorKind::Transient | ErrorKind::NotFound | ErrorKind::Corrupt) => {
+                slot.forget().await;
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+            }
+            result => return result,
+        }
+    }
+    read().await
+}
+
+/// How many rows `condition` holds for; all without one.
+async fn count_where(table: &Table, condition: Option<&DfExpr>) -> Result<u64, SeamError> {
+    let doing = "counting records";
+    let Some(condition) = condition else {
+        return table.count_rows(None).await.map(|rows| rows as u64).map_err(failed(doing));
+    };
+    // LanceDB counts by SQL text alone. Reading just the numbers of the rows is no slower.
+    let matching = table.query().only_if_expr(condition.clone()).select(Select::Columns(Vec::new())).with_row_id();
+    let batches = collect(&matching, doing).await?;
+    Ok(batches.iter().map(|batch| batch.num_rows() as u64).sum())
+}
+
 /// Runs a query to its end.
 async fn collect(query: &impl ExecutableQuery, doing: &'static str) -> Result<Vec<RecordBatch>, SeamError> {
     let stream = query.execute().await.map_err(failed(doing))?;
@@ -234,9 +272,4 @@ fn number_column(batch: &RecordBatch) -> Result<Vec<u64>, SeamError> {
 
 fn unexpected_columns() -> SeamError {
     SeamError::new(ErrorKind::Internal, "the index answered with other columns than were asked for")
-}
-
-/// Whether the table itself is not there any more: another process erased the tenant.
-fn is_gone(error: &Error) -> bool {
-    kind(error) == ErrorKind::NotFound
 }

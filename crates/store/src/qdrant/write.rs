@@ -4,7 +4,7 @@ use qdrant_client::qdrant::{
     DeletePoints, Filter as Conditions, PointStruct, PointsOperationResponse, PointsSelector, UpdateStatus,
     UpsertPoints, points_selector,
 };
-use rejoinder_domain::{ErrorKind, MessageId, Pool, Record, RecordId, SeamError, TenantId};
+use rejoinder_domain::{EraseScope, ErrorKind, Pool, Record, RecordId, SeamError, TenantId};
 
 use super::QdrantStore;
 use super::points::{Place, Sized};
@@ -88,16 +88,22 @@ impl QdrantStore {
         Ok(deleted)
     }
 
-    pub(super) async fn erase_messages(&self, tenant: &TenantId, messages: &[MessageId]) -> Result<u64, SeamError> {
+    pub(super) async fn erase_records(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
         let mut erased = 0;
-        for some in messages.chunks(IDS_PER_CALL) {
-            erased += self.erase_where(tenant, &filter::of_messages(tenant, some)).await?;
+        for conditions in conditions_of(tenant, scope) {
+            erased += self.erase_where(tenant, &conditions).await?;
         }
         Ok(erased)
     }
 
-    pub(super) async fn erase_tenant(&self, tenant: &TenantId) -> Result<u64, SeamError> {
-        self.erase_where(tenant, &filter::of_tenant(tenant)).await
+    pub(super) async fn remaining_records(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
+        let mut remaining = 0;
+        for name in collections::names(&self.server, &self.config).await? {
+            for conditions in conditions_of(tenant, scope) {
+                remaining += self.in_collection(&name).count(conditions).await?;
+            }
+        }
+        Ok(remaining)
     }
 
     /// Deletes from the collections of every embedder.
@@ -167,6 +173,16 @@ impl QdrantStore {
             ));
         }
         Ok(there)
+    }
+}
+
+/// What `scope` names, in as many conditions as it takes.
+fn conditions_of(tenant: &TenantId, scope: &EraseScope) -> Vec<Conditions> {
+    match scope {
+        EraseScope::Messages(messages) => {
+            messages.chunks(IDS_PER_CALL).map(|some| filter::of_messages(tenant, some)).collect()
+        }
+        EraseScope::Tenant => vec![filter::of_tenant(tenant)],
     }
 }
 

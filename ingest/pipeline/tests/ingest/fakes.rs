@@ -97,6 +97,18 @@ impl FileStore {
         }
         records
     }
+
+    /// The records that `scope` names.
+    fn within(&self, tenant: &TenantId, pool: Pool, scope: &EraseScope) -> Vec<RecordId> {
+        let is_named = |record: &Record| match scope {
+            EraseScope::Tenant => true,
+            EraseScope::Messages(messages) => {
+                let reply = record.reply.as_ref().map(|reply| &reply.message_id);
+                messages.contains(&record.message_id) || reply.is_some_and(|reply| messages.contains(reply))
+            }
+        };
+        self.read(tenant, pool).into_values().filter(is_named).map(|record| record.id).collect()
+    }
 }
 
 /// Whether the last line has no end.
@@ -141,8 +153,18 @@ impl VectorStore for FileStore {
         Ok(self.read(tenant, pool).into_values().collect())
     }
 
-    async fn erase(&self, _: &TenantId, _: &EraseScope) -> Result<u64, SeamError> {
-        panic!("an ingest does not erase")
+    async fn erase(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
+        let mut erased = 0;
+        for pool in Pool::ALL {
+            let gone = self.within(tenant, pool, scope);
+            erased += gone.len() as u64;
+            self.append(tenant, pool, &gone.into_iter().map(Line::Delete).collect::<Vec<_>>());
+        }
+        Ok(erased)
+    }
+
+    async fn remaining(&self, tenant: &TenantId, scope: &EraseScope) -> Result<u64, SeamError> {
+        Ok(Pool::ALL.iter().map(|pool| self.within(tenant, *pool, scope).len() as u64).sum())
     }
 
     async fn optimize(&self, _: &TenantId) -> Result<(), SeamError> {

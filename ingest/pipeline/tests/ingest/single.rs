@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
-use rejoinder_domain::{Direction, Pool, Record};
+use rejoinder_domain::{Direction, EraseScope, Pool, Record, VectorStore as _};
 use rejoinder_mail::MessageFields;
 use rejoinder_mail::direction::Ownership;
 use rejoinder_pipeline::{Delivery, IndexedStatus, IngestError, Intake, Lesson, NewMessage};
@@ -156,7 +156,13 @@ fn what_was_erased_does_not_come_back() {
     // What was known by heart still has it; the next messages of its conversation find out.
     deliver_all(&intake, &mail[1..]);
     assert!(!site.state().messages.iter().any(|message| message.id == first.id));
+    // The store was not told of the erasure; an ingest tells it.
+    let scope = site.pipeline.ledger.to_erase(&tenant()).unwrap().unwrap();
+    assert_eq!(scope, EraseScope::Messages(vec![first.id]));
+    assert!(runtime().block_on(site.store.remaining(&tenant(), &scope)).unwrap() > 0);
     runtime().block_on(site.pipeline.ingest(&tenant(), &[], &ours(), &())).unwrap();
+    assert_eq!(runtime().block_on(site.store.remaining(&tenant(), &scope)).unwrap(), 0);
+    assert_eq!(site.pipeline.ledger.to_erase(&tenant()).unwrap(), None);
     assert_settled(&site);
 }
 
