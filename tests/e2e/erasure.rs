@@ -147,6 +147,8 @@ fn what_the_store_refuses_to_erase_is_erased_later() {
     assert_eq!(delete(&format!("/v1/mailboxes/{mailbox}")).status, 503);
     assert!(server.terminate());
     drop(refusing);
+    let doctor = product.run(&["doctor"]);
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("may hold what was erased"), "{doctor:?}");
     let words = inbound[1]["new_text"].as_str().unwrap().split('\n').max_by_key(|line| line.len()).unwrap();
     assert!(on_disk(&product.data_dir(), words));
     let server = product.serve();

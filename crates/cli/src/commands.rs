@@ -38,11 +38,11 @@ pub(crate) enum Outcome {
 /// Opens the product and says so where it runs with less than was configured.
 async fn open(settings: Settings) -> anyhow::Result<Rejoinder> {
     let rejoinder = Rejoinder::open(settings.library).await?;
-    let status = rejoinder.status(rejoinder.default_tenant())?;
-    if let Some(why) = status.embedder_missing {
+    let loaded = rejoinder.loaded();
+    if let Some(why) = loaded.embedder_missing {
         tracing::warn!("without embeddings: mail is found by its words only ({why})");
     }
-    match (status.language_model, status.language_model_reason) {
+    match (loaded.language_model, loaded.language_model_reason) {
         (Some(name), Some(why)) => tracing::info!("language model: {name} ({why})"),
         (None, Some(why)) => tracing::info!("without a language model: drafts are earlier replies ({why})"),
         _ => {}

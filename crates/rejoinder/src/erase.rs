@@ -107,15 +107,20 @@ impl Rejoinder {
     /// Erases from the store what it refused, or what the program did not come to any more. Returns for how many tenants there is
     /// something left to do: the store fails still, or an ingest or an erasure of theirs runs.
     pub async fn finish_erasures(&self) -> Result<u64, Error> {
-        let ledger = Arc::clone(&self.parts.ledger);
         let mut left = 0;
-        for tenant in blocking(move || Ok(ledger.tenants_to_erase()?)).await? {
+        for tenant in self.unfinished_erasures().await? {
             if let Err(error) = self.finish_erasures_of(&tenant).await {
                 tracing::warn!(%tenant, kind = ?error.kind(), "what was erased could not be removed from the store yet");
                 left += 1;
             }
         }
         Ok(left)
+    }
+
+    /// The tenants of which the store may still hold something that was erased.
+    pub async fn unfinished_erasures(&self) -> Result<Vec<TenantId>, Error> {
+        let ledger = Arc::clone(&self.parts.ledger);
+        blocking(move || Ok(ledger.tenants_to_erase()?)).await
     }
 
     async fn finish_erasures_of(&self, tenant: &TenantId) -> Result<(), Error> {
@@ -125,6 +130,10 @@ impl Rejoinder {
             Ok((ledger.to_erase(&of)?, locks))
         })
         .await?;
+        if scope.is_none() {
+            // Another task was at it.
+            return Ok(());
+        }
         let records = self.erase_from_store(tenant, scope.as_ref()).await?;
         drop(locks);
         self.forget(tenant, None);

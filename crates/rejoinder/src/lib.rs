@@ -63,7 +63,7 @@ pub use crate::generate::{Embeddings, ModelInfo, ModelKind};
 pub use crate::ingestion::Upload;
 pub use crate::inspect::{Inspection, inspect};
 pub use crate::privacy::{HeldMessage, PersonExport, Retained, RetentionConfig};
-pub use crate::rejoinder::{Extracted, Rejoinder, Status, Suggested, ThreadedMessage};
+pub use crate::rejoinder::{Extracted, Loaded, Rejoinder, Status, Suggested, ThreadedMessage};
 pub use crate::schemas::{NamedSchema, SchemasConfig};
 pub use crate::targets::{
     Api, CanConfig, KeyHeader, PriceConfig, SamplingConfig, StructuredConfig, TargetConfig, TimeoutsConfig,

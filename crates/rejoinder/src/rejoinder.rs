@@ -69,9 +69,9 @@ pub struct Extracted {
     pub answer: ExtractAnswer,
 }
 
-/// What is indexed for a tenant, and what is missing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Status {
+/// What this process works with, and what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
     /// Embedder and chunking.
     pub index_version: String,
     /// Name of the embedder that runs; `None` when mail is found by its words only.
@@ -82,6 +82,13 @@ pub struct Status {
     pub language_model: Option<String>,
     /// Why this one runs, or why none does where one is configured.
     pub language_model_reason: Option<String>,
+}
+
+/// What is indexed for a tenant, and with what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// With what.
+    pub loaded: Loaded,
     /// Sums.
     pub totals: Totals,
     /// The account of every mailbox.
@@ -278,7 +285,16 @@ impl Rejoinder {
 
     /// What is indexed, and what is missing.
     pub fn status(&self, tenant: &TenantId) -> Result<Status, Error> {
-        let version = self.index_version();
+        let loaded = self.loaded();
+        Ok(Status {
+            totals: self.parts.ledger.totals(tenant, &loaded.index_version)?,
+            mailboxes: self.parts.ledger.status(tenant, &loaded.index_version)?,
+            loaded,
+        })
+    }
+
+    /// What it works with.
+    pub fn loaded(&self) -> Loaded {
         let (embedder, embedder_missing) = match &self.parts.embedder {
             LoadedEmbedder::Ready(embedder) => (Some(embedder.id().to_owned()), None),
             LoadedEmbedder::Off => (None, None),
@@ -289,15 +305,8 @@ impl Rejoinder {
             LoadedLanguageModel::Off => (None, None),
             LoadedLanguageModel::Missing(why) => (None, Some(why.clone())),
         };
-        Ok(Status {
-            embedder,
-            embedder_missing,
-            language_model,
-            language_model_reason,
-            totals: self.parts.ledger.totals(tenant, &version)?,
-            mailboxes: self.parts.ledger.status(tenant, &version)?,
-            index_version: version,
-        })
+        let index_version = self.index_version();
+        Loaded { index_version, embedder, embedder_missing, language_model, language_model_reason }
     }
 
     /// A page of messages in order of their ids, after `after`, at most `limit`.

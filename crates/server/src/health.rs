@@ -79,8 +79,16 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let targets: Vec<TargetDto> = rejoinder.targets().into_iter().map(TargetDto::from).collect();
     let egress = rejoinder.egress_policy(rejoinder.default_tenant()).as_str();
     let store = tokio::time::timeout(STORE_ANSWERS_IN, rejoinder.store_health()).await;
-    let status = tokio::task::spawn_blocking(move || rejoinder.status(rejoinder.default_tenant())).await;
-    let Ok(Ok(status)) = status else {
+    // Where callers need a credential, nobody without one is told about the mail. To count it takes seconds where it is much, and
+    // a probe asks often.
+    let open = app.access.authenticator().is_none();
+    let loaded = rejoinder.loaded();
+    let (unfinished, counted) = tokio::join!(rejoinder.unfinished_erasures(), async {
+        let rejoinder = rejoinder.clone();
+        let count = move || rejoinder.status(rejoinder.default_tenant());
+        if open { tokio::task::spawn_blocking(count).await.map(|status| status.map(Some)) } else { Ok(Ok(None)) }
+    });
+    let (Ok(unfinished), Ok(Ok(status))) = (unfinished, counted) else {
         tracing::error!("not ready: the ledger cannot be read");
         let body = Json(Alive { status: "the ledger cannot be read" });
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
@@ -90,25 +98,27 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         let body = Json(Alive { status: "the vector store does not answer" });
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     };
-    // Where callers need a credential, nobody without one is told about the mail.
-    let open = app.access.authenticator().is_none();
-    let pending: u64 = status.mailboxes.iter().map(|mailbox| mailbox.pending).sum();
+    let pending = status.as_ref().map(|status| status.mailboxes.iter().map(|mailbox| mailbox.pending).sum::<u64>());
+    let totals = status.map(|status| status.totals);
     let mut notes = Vec::new();
-    if status.embedder_missing.is_some() {
+    if loaded.embedder_missing.is_some() {
         notes.push(
             "embedding weights are missing: mail is found by its words only; run `rejoinder models pull`".to_owned(),
         );
     }
-    if let (None, Some(why)) = (&status.language_model, &status.language_model_reason) {
+    if let (None, Some(why)) = (&loaded.language_model, &loaded.language_model_reason) {
         notes.push(format!("drafts are earlier replies: {why}"));
     }
     notes.extend(store.warning);
     notes.extend(app.access.notes());
-    if open && status.totals.messages == 0 {
+    if totals.is_some_and(|totals| totals.messages == 0) {
         notes.push("no mail is indexed yet; run `rejoinder ingest`".to_owned());
     }
-    if open && pending > 0 {
+    if let Some(pending) = pending.filter(|pending| *pending > 0) {
         notes.push(format!("{pending} messages are not in this index yet; run `rejoinder ingest` again"));
+    }
+    if !unfinished.is_empty() {
+        notes.push(format!("erasures of {} tenants are not finished: the store holds a part still", unfinished.len()));
     }
     let journal = app.rejoinder.journal_health();
     if journal.unwritten > MANY_UNWRITTEN || journal.lost > 0 {
@@ -122,13 +132,13 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     }
     Json(Ready {
         status: "ready",
-        index_version: status.index_version,
-        embedder: status.embedder,
-        language_model: status.language_model,
+        index_version: loaded.index_version,
+        embedder: loaded.embedder,
+        language_model: loaded.language_model,
         store: store.kind,
-        messages: open.then_some(status.totals.messages),
-        reply_pairs: open.then_some(status.totals.pairs),
-        pending: open.then_some(pending),
+        messages: totals.map(|totals| totals.messages),
+        reply_pairs: totals.map(|totals| totals.pairs),
+        pending,
         egress: open.then_some(egress),
         targets,
         notes,

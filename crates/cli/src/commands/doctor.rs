@@ -95,13 +95,13 @@ async fn opened(found: &mut Findings, settings: Settings) {
     }
     match rejoinder.status(rejoinder.default_tenant()) {
         Ok(status) => {
-            match (status.embedder, status.embedder_missing) {
+            match (status.loaded.embedder, status.loaded.embedder_missing) {
                 (Some(name), _) => found.add("embedder", Level::Ok, name),
                 (None, Some(why)) => found.add("embedder", Level::Warning, why),
                 (None, None) => found.add("embedder", Level::Ok, "off: mail is found by its words"),
             }
-            let why = status.language_model_reason.unwrap_or_else(|| "the configuration says so".to_owned());
-            match status.language_model {
+            let why = status.loaded.language_model_reason.unwrap_or_else(|| "the configuration says so".to_owned());
+            match status.loaded.language_model {
                 Some(name) => found.add("language model", Level::Ok, format!("{name}: {why}")),
                 None => found.add("language model", Level::Warning, format!("none, drafts are earlier replies: {why}")),
             }
@@ -125,6 +125,17 @@ async fn opened(found: &mut Findings, settings: Settings) {
             }
         }
         Err(error) => found.add("ledger", Level::Problem, chain(error)),
+    }
+    match rejoinder.unfinished_erasures().await {
+        Ok(tenants) if !tenants.is_empty() => {
+            let detail = format!(
+                "of {} tenants the store may hold what was erased; a server removes it within a minute",
+                tenants.len()
+            );
+            found.add("erasures", Level::Warning, detail);
+        }
+        Ok(_) => {}
+        Err(error) => found.add("erasures", Level::Problem, chain(error)),
     }
     match rejoinder.vault_status().await {
         Ok(Some(status)) if status.in_clear > 0 => {

@@ -17,11 +17,11 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
     if as_json {
         let answer = json!({
             "tenant": tenant.as_str(),
-            "index_version": status.index_version,
-            "embedder": status.embedder,
-            "embedder_missing": status.embedder_missing,
-            "language_model": status.language_model,
-            "language_model_reason": status.language_model_reason,
+            "index_version": status.loaded.index_version,
+            "embedder": status.loaded.embedder,
+            "embedder_missing": status.loaded.embedder_missing,
+            "language_model": status.loaded.language_model,
+            "language_model_reason": status.loaded.language_model_reason,
             "totals": status.totals,
             "mailboxes": status.mailboxes,
             "skips": skipped,
@@ -29,12 +29,12 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
         println!("{answer}");
         return Ok(Outcome::Complete);
     }
-    println!("tenant {tenant}, index {}", status.index_version);
+    println!("tenant {tenant}, index {}", status.loaded.index_version);
     println!(
         "{} messages in {} conversations, {} reply pairs, {} passages",
         status.totals.messages, status.totals.threads, status.totals.pairs, status.totals.chunks
     );
-    match (&status.language_model, &status.language_model_reason) {
+    match (&status.loaded.language_model, &status.loaded.language_model_reason) {
         (Some(name), why) => println!("language model {name}: {}", why.as_deref().unwrap_or_default()),
         (None, Some(why)) => println!("no language model: {why}"),
         (None, None) => println!("no language model: the configuration says so"),
