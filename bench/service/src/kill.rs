@@ -53,6 +53,9 @@ enum Acknowledged {
     Job(String, Vec<String>),
     /// A key, and whether it was revoked.
     Key(String, bool),
+    /// A message that was there, its word, and whether the erasure was answered. Where it was not, the erasure may have got
+    /// anywhere, but not between: when ledger says that it is gone, nothing is found of it.
+    Erased(String, String, bool),
 }
 
 /// What the clients of a round share.
@@ -74,7 +77,7 @@ pub(crate) fn run(arguments: &Kill) -> anyhow::Result<()> {
     // Something to draft from.
     let tenant = Tenant::new(1, key.clone(), String::new());
     runtime.block_on(tenant.correspond(&Caller::new(&sidecar.url)?, PAIRS, &mut random))?;
-    let (mut total, mut lost) = ([0_usize; 5], Vec::new());
+    let (mut total, mut lost) = ([0_usize; 6], Vec::new());
     let mut all = Vec::new();
     for time in 0..arguments.times {
         let round = Arc::new(Round {
@@ -114,9 +117,11 @@ pub(crate) fn run(arguments: &Kill) -> anyhow::Result<()> {
     let slowest = seconds.iter().copied().fold(0.0, f64::max);
     let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
     println!("killed {} times; start-up {mean:.2} s on average, {slowest:.2} s at most", arguments.times);
-    let [messages, suggestions, feedback, jobs, keys] = total;
+    let [messages, suggestions, feedback, jobs, keys, erasures] = total;
+    let cut_short = all.iter().filter(|what| matches!(what, Acknowledged::Erased(_, _, false))).count();
     println!(
-        "acknowledged: {messages} messages, {suggestions} suggestions, {feedback} outcomes, {jobs} jobs, {keys} keys"
+        "acknowledged: {messages} messages, {suggestions} suggestions, {feedback} outcomes, {jobs} jobs, {keys} keys; \
+         {erasures} erasures, {cut_short} of them cut short"
     );
     println!("lost: {}", lost.len());
     sidecar.stop()?;
@@ -160,7 +165,12 @@ async fn step(round: &Round, random: &mut Random) -> anyhow::Result<Vec<Acknowle
             let (word, mut body) = round.tenant.write(random);
             *body.pointer_mut("/message/from").context("a sender")? = json!(sender(&word));
             let answer = call(Call::json("/v1/messages", &body)).await?;
-            Ok(vec![Acknowledged::Message(answer.string("/id").context("no id")?, word)])
+            let id = answer.string("/id").context("no id")?;
+            if random.percent(75) {
+                return Ok(vec![Acknowledged::Message(id, word)]);
+            }
+            let answered = call(Call::delete(format!("/v1/messages/{id}"))).await.is_ok();
+            Ok(vec![Acknowledged::Erased(id, word, answered)])
         }
         6..9 => {
             let ticket = round.tenant.ticket(random);
@@ -213,6 +223,7 @@ impl Acknowledged {
             Self::Feedback(..) => 2,
             Self::Job(..) => 3,
             Self::Key(..) => 4,
+            Self::Erased(..) => 5,
         }
     }
 
@@ -239,6 +250,16 @@ impl Acknowledged {
                 let answer = caller.insist(&Call::get("/v1/schemas").by(secret)).await?;
                 let wanted = if *revoked { 401 } else { 200 };
                 ensure!(answer.status == wanted, "{} and not {wanted}", answer.status);
+            }
+            Self::Erased(id, word, answered) => {
+                let answer = caller.insist(&Call::delete(format!("/v1/messages/{id}")).by(key)).await?;
+                let expected: &[u16] = if *answered { &[404] } else { &[200, 404] };
+                ensure!(expected.contains(&answer.status), "{}: {}", answer.status, answer.text());
+                ensure!(
+                    find(caller, key, word).await?.is_empty(),
+                    "what was erased is found (answer {})",
+                    answer.status
+                );
             }
         }
         Ok(())
