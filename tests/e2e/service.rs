@@ -141,6 +141,14 @@ fn what_people_do_with_suggestions_counts() {
         (Some(1), Some(1)),
         "{stats}"
     );
+    // The one that was rejected was learned from the one that was edited.
+    let status = product.json(&["status"], 0);
+    for (name, outcome) in [("support.mbox", "edited"), ("learned", "rejected")] {
+        let named = |value: &&Value| value["name"] == name;
+        let source = stats["by_source"].as_array().unwrap().iter().find(named).unwrap();
+        let mailbox = status["mailboxes"].as_array().unwrap().iter().find(named).unwrap();
+        assert_eq!((&source["mailbox"], &source[outcome]), (&mailbox["id"], &json!(1)), "{stats}");
+    }
     if nothing["suggestions"].as_array().unwrap().is_empty() {
         let gaps = stats["knowledge_gaps"].as_array().unwrap();
         assert!(gaps.iter().any(|gap| gap["terms"].to_string().contains("unicycles")), "{stats}");
@@ -178,11 +186,18 @@ fn named_schemas_are_listed_filled_and_of_a_tenant() {
 fn old_mail_goes_when_its_time_is_over() {
     let (_folder, product) = words_only("[retention]\ndays = 1\n");
     product.json(&["ingest", repository().join("examples/mailbox/support.mbox").to_str().unwrap()], 0);
-    assert!(!product.messages().is_empty());
+    let held = product.messages().len() as u64;
+    assert!(held > 0);
+    let retention = || product.json(&["status"], 0)["retention"].clone();
+    assert_eq!(retention(), json!({"days": 1, "messages_due": held, "suggestions_due": 0}));
+    let said = product.run(&["status"]);
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.contains("kept for 1 days") && said.contains("are older"), "{said}");
     let server = product.serve();
     wait_for(|| server.get("/readyz").json()["messages"] == 0);
     drop(server);
     assert!(product.messages().is_empty());
+    assert_eq!(retention(), json!({"days": 1, "messages_due": 0, "suggestions_due": 0}));
 }
 
 #[test]

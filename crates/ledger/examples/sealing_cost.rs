@@ -173,7 +173,7 @@ fn suggestion(number: usize, message: &Message) -> SuggestionRecord {
         found: true,
         provider: "local".to_owned(),
         model: "small".to_owned(),
-        source: "local".to_owned(),
+        source: None,
         cited: vec![message.id.clone()],
         body: serde_json::json!({ "candidates": [{ "text": message.body.text }] }),
     }

@@ -92,7 +92,7 @@ pub use query::{MailboxStatus, Totals};
 pub use reading::{ItemOutcome, ItemRecord, MailboxRecord, ReadCounts, ReadState, Vanished};
 pub use sealing::{SealedRows, SealingStatus};
 pub use single::{PlacedConversations, PlacedMessage, Standing, WritingLock};
-pub use stats::{OutcomeCounts, Stats};
+pub use stats::{OutcomeCounts, SourceCounts, Stats};
 pub use suggestions::{KnownSuggestion, SuggestionPage, SuggestionRecord};
 pub use threading::{MessageFacts, PairRow, ThreadRow};
 pub use usage::{

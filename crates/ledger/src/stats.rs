@@ -1,10 +1,10 @@
-//! How suggestions do: what people made of them, by who wrote them, what they rest on and day.
+//! How suggestions do: what people made of them, by who wrote them, the mailbox that they rest on, and day.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rejoinder_domain::TenantId;
+use rejoinder_domain::{MailboxId, TenantId};
 use rusqlite::params;
 
 use crate::{EditClass, KnowledgeGap, Ledger, LedgerError, gaps, time};
@@ -58,6 +58,17 @@ impl OutcomeCounts {
     }
 }
 
+/// How suggestions did that rest on the mail of one mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceCounts {
+    /// The mailbox; `None` for suggestions that rest on no mail, or on mail whose mailbox is not there any more.
+    pub mailbox: Option<MailboxId>,
+    /// The name by which people know it; empty without one.
+    pub name: String,
+    /// What people made of them.
+    pub counts: OutcomeCounts,
+}
+
 /// How suggestions that were made in a time did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stats {
@@ -67,8 +78,8 @@ pub struct Stats {
     pub edit_classes: BTreeMap<EditClass, u64>,
     /// By who wrote the first draft, most first, then by name.
     pub by_provider: Vec<(String, OutcomeCounts)>,
-    /// By what the first draft rests on, most first, then by name.
-    pub by_source: Vec<(String, OutcomeCounts)>,
+    /// By the mailbox that the first draft rests on most, most first, then by name.
+    pub by_source: Vec<SourceCounts>,
     /// By day of making (UTC), oldest first; days without any are left out.
     pub by_day: Vec<(Date, OutcomeCounts)>,
     /// Suggestions that nothing was found for.
@@ -90,6 +101,8 @@ impl Ledger {
         let mut stats =
             Stats { edit_classes: EditClass::ALL.into_iter().map(|class| (class, 0)).collect(), ..Stats::default() };
         let mut providers = BTreeMap::new();
+        let names: BTreeMap<MailboxId, String> =
+            self.mailboxes(tenant)?.into_iter().map(|mailbox| (mailbox.id, mailbox.name)).collect();
         let mut sources = BTreeMap::new();
         let mut days = BTreeMap::new();
         {
@@ -108,7 +121,8 @@ impl Ledger {
                 let count = row.get::<_, i64>(5)?.cast_unsigned();
                 stats.outcomes.add(kind, count)?;
                 counts_of(&mut providers, row.get(0)?).add(kind, count)?;
-                counts_of(&mut sources, row.get(1)?).add(kind, count)?;
+                let source = names.get_key_value(&MailboxId::from_stored(row.get::<_, String>(1)?));
+                counts_of(&mut sources, source).add(kind, count)?;
                 counts_of(&mut days, row.get::<_, i64>(2)?).add(kind, count)?;
                 stats.not_found += row.get::<_, i64>(6)?.cast_unsigned();
                 if matches!(kind, Some("accepted" | "edited")) {
@@ -119,7 +133,18 @@ impl Ledger {
             }
         }
         stats.by_provider = most_first(providers);
-        stats.by_source = most_first(sources);
+        let source = |(source, counts): (Option<(&MailboxId, &String)>, OutcomeCounts)| SourceCounts {
+            mailbox: source.map(|(id, _)| id.clone()),
+            name: source.map(|(_, name)| name.clone()).unwrap_or_default(),
+            counts,
+        };
+        stats.by_source = sources.into_iter().map(source).collect();
+        stats.by_source.sort_by(|a, b| {
+            b.counts
+                .suggestions()
+                .cmp(&a.counts.suggestions())
+                .then_with(|| (&a.name, &a.mailbox).cmp(&(&b.name, &b.mailbox)))
+        });
         for (day, counts) in days {
             let begin = time::read(day.saturating_mul(DAY))?;
             stats.by_day.push((jiff::tz::Offset::UTC.to_datetime(begin).date(), counts));

@@ -4,7 +4,7 @@
 //! learned from it. It is stale when its ticket was seen in another state since.
 
 use jiff::Timestamp;
-use rejoinder_domain::{MessageId, TenantId};
+use rejoinder_domain::{MailboxId, MessageId, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use crate::sealing::place;
@@ -42,8 +42,8 @@ pub struct SuggestionRecord {
     pub provider: String,
     /// With which model.
     pub model: String,
-    /// What the first draft rests on: `local`, `exemplar`, or the name of a remote target.
-    pub source: String,
+    /// The mailbox of what the first draft rests on most; `None` where it rests on nothing that a mailbox holds.
+    pub source: Option<MailboxId>,
     /// Every message that it rests on. Order and repeats do not matter and are not kept.
     pub cited: Vec<MessageId>,
     /// The whole answer.
@@ -100,7 +100,7 @@ impl Ledger {
                     suggestion.found,
                     suggestion.provider,
                     suggestion.model,
-                    suggestion.source,
+                    suggestion.source.as_ref().map(MailboxId::as_str).unwrap_or_default(),
                     terms,
                     body,
                 ])?;
@@ -194,7 +194,7 @@ impl Ledger {
             found: row.get(5)?,
             provider: row.get(6)?,
             model: row.get(7)?,
-            source: row.get(8)?,
+            source: row.get::<_, Option<String>>(8)?.filter(|id| !id.is_empty()).map(MailboxId::from_stored),
             terms: self.unpack_json(tenant, &place("suggestion.terms", &[&id]), row.get(9)?)?,
             cited,
             body: self.unpack_json(tenant, &place("suggestion.body", &[&id]), row.get(10)?)?,

@@ -284,7 +284,7 @@ fn an_erased_message_is_in_no_file_and_does_not_come_back() {
         found: true,
         provider: "exemplar".to_owned(),
         model: "reply-pairs".to_owned(),
-        source: "exemplar".to_owned(),
+        source: None,
         cited: vec![message("x").id],
         body: serde_json::json!("quoted marker-in-suggestion"),
     };

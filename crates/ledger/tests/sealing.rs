@@ -108,7 +108,7 @@ fn suggestion() -> SuggestionRecord {
         found: false,
         provider: "local".to_owned(),
         model: "small".to_owned(),
-        source: "local".to_owned(),
+        source: None,
         cited: Vec::new(),
         body: serde_json::json!({ "text": format!("A {SECRET} draft") }),
     }

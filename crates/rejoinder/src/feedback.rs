@@ -91,7 +91,7 @@ impl Rejoinder {
             .map(|suggestion| suggestion.fitted_from.as_ref().map(MessageId::as_str))
             .collect();
         let question = &suggested.answer.question;
-        let record = SuggestionRecord {
+        let mut record = SuggestionRecord {
             id: suggested.id.clone(),
             ticket: request.ticket.id.clone(),
             ticket_state: ticket_state(request),
@@ -101,7 +101,7 @@ impl Rejoinder {
             found: first.is_some(),
             provider: first.map_or("none", |first| first.provider.as_str()).to_owned(),
             model: first.map_or("none", |first| first.model.as_str()).to_owned(),
-            source: first.map_or("none", |first| first.provider.as_str()).to_owned(),
+            source: None,
             cited,
             body: json!({
                 "answer": answer,
@@ -115,13 +115,25 @@ impl Rejoinder {
             }),
         };
         let (ledger, of) = (Arc::clone(&self.parts.ledger), tenant.clone());
-        let kept = blocking(move || match ledger.record_suggestion(&of, &record) {
-            // The same request was answered before and nobody heard it: this answer takes the other's place.
-            Err(LedgerError::Exists(_)) => {
-                ledger.erase_suggestions(&of, std::slice::from_ref(&record.id))?;
-                Ok(ledger.record_suggestion(&of, &record)?)
+        let best = first.and_then(|first| {
+            let cited = first.citations.first().map(|citation| (citation.message_id.clone(), citation.mailbox.clone()));
+            cited.or_else(|| first.fitted_from.clone().map(|reply| (reply, String::new())))
+        });
+        let kept = blocking(move || {
+            if let Some((message, mailbox)) = best {
+                // One message can be in several mailboxes: the one that is shown.
+                let holders = ledger.named_mailboxes_of(&of, &message)?;
+                let shown = holders.iter().find(|(_, name)| *name == mailbox).or(holders.first());
+                record.source = shown.map(|(id, _)| id.clone());
             }
-            recorded => Ok(recorded?),
+            match ledger.record_suggestion(&of, &record) {
+                // The same request was answered before and nobody heard it: this answer takes the other's place.
+                Err(LedgerError::Exists(_)) => {
+                    ledger.erase_suggestions(&of, std::slice::from_ref(&record.id))?;
+                    Ok(ledger.record_suggestion(&of, &record)?)
+                }
+                recorded => Ok(recorded?),
+            }
         })
         .await?;
         if kept {

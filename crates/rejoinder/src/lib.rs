@@ -62,7 +62,7 @@ pub use crate::feedback::Feedback;
 pub use crate::generate::{Embeddings, ModelInfo, ModelKind};
 pub use crate::ingestion::Upload;
 pub use crate::inspect::{Inspection, inspect};
-pub use crate::privacy::{HeldMessage, PersonExport, Retained, RetentionConfig};
+pub use crate::privacy::{HeldMessage, PersonExport, Retained, RetentionConfig, RetentionStatus};
 pub use crate::rejoinder::{Extracted, Loaded, Rejoinder, Status, Suggested, ThreadedMessage};
 pub use crate::schemas::{NamedSchema, SchemasConfig};
 pub use crate::targets::{
@@ -82,8 +82,8 @@ pub use rejoinder_ledger::{
 };
 pub use rejoinder_ledger::{
     Begun, EditClass, ItemStatus, JobItem, JobItemPage, JobPage, JobRecord, JobSource, JobState, KnowledgeGap,
-    KnownSuggestion, MAX_STORED_BODY, Outcome, OutcomeCounts, OutcomeKind, OutcomeRecorded, Stats, StoredResponse,
-    SuggestionPage,
+    KnownSuggestion, MAX_STORED_BODY, Outcome, OutcomeCounts, OutcomeKind, OutcomeRecorded, SourceCounts, Stats,
+    StoredResponse, SuggestionPage,
 };
 pub use rejoinder_mail::MessageFields;
 pub use rejoinder_models as models;

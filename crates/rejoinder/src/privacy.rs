@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rejoinder_domain::{ErrorKind, Message, MessageId, TenantId};
 use rejoinder_ledger::KnownSuggestion;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::feedback::blocking;
@@ -72,6 +72,17 @@ pub struct Retained {
     pub records: u64,
     /// Tenants whose mail could not be erased now, because an ingest runs or the store failed. The next round tries again.
     pub put_off: u64,
+}
+
+/// For how long a tenant's mail is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RetentionStatus {
+    /// Days after which mail, suggestions and their outcomes are erased.
+    pub days: u32,
+    /// Messages that are older and still there: a server erases them with its next round.
+    pub messages_due: u64,
+    /// Suggestions likewise.
+    pub suggestions_due: u64,
 }
 
 /// A page of what is held on a person.
@@ -146,8 +157,7 @@ impl Rejoinder {
     pub async fn retain(&self) -> Result<Retained, Error> {
         let config = self.retention();
         let now = Timestamp::now();
-        let before =
-            |days: u32| now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
+        let before = |days| days_before(now, days);
         let mut done = Retained::default();
         let ledger = Arc::clone(&self.parts.ledger);
         let tenants = blocking(move || Ok(ledger.tenants()?)).await?;
@@ -205,6 +215,14 @@ impl Rejoinder {
         Ok((messages, suggestions))
     }
 
+    /// For how long the tenant's mail is kept, and what is older and still there.
+    pub(crate) fn retention_of(&self, tenant: &TenantId) -> Result<Option<RetentionStatus>, Error> {
+        let Some(days) = self.retention().days_of(tenant) else { return Ok(None) };
+        let (messages_due, suggestions_due) =
+            self.parts.ledger.count_before(tenant, days_before(Timestamp::now(), days))?;
+        Ok(Some(RetentionStatus { days, messages_due, suggestions_due }))
+    }
+
     /// The retention that is in force.
     pub fn retention(&self) -> RetentionConfig {
         self.parts.retention.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
@@ -232,4 +250,8 @@ impl Rejoinder {
             }
         }
     }
+}
+
+fn days_before(now: Timestamp, days: u32) -> Timestamp {
+    now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN)
 }

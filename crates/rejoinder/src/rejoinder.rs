@@ -23,7 +23,7 @@ use crate::config::{Config, LanceSettings, StoreKind};
 use crate::engine::{self, LoadedEmbedder};
 use crate::feedback::LedgerHistory;
 use crate::language::{self, LoadedLanguageModel};
-use crate::privacy::RetentionConfig;
+use crate::privacy::{RetentionConfig, RetentionStatus};
 use crate::routing::{self, Routing};
 use crate::schemas::{NamedSchema, Schemas};
 
@@ -93,6 +93,8 @@ pub struct Status {
     pub totals: Totals,
     /// The account of every mailbox.
     pub mailboxes: Vec<MailboxStatus>,
+    /// For how long it is kept; `None` where it is kept for good.
+    pub retention: Option<RetentionStatus>,
 }
 
 /// One indexed message with its conversation.
@@ -289,6 +291,7 @@ impl Rejoinder {
         Ok(Status {
             totals: self.parts.ledger.totals(tenant, &loaded.index_version)?,
             mailboxes: self.parts.ledger.status(tenant, &loaded.index_version)?,
+            retention: self.retention_of(tenant)?,
             loaded,
         })
     }

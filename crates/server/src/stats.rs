@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use jiff::Timestamp;
-use rejoinder::{KnowledgeGap, OutcomeCounts, Stats};
+use rejoinder::{KnowledgeGap, OutcomeCounts, SourceCounts, Stats};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,13 +28,14 @@ pub(crate) struct StatsParameters {
 pub(crate) struct StatsAnswer {
     suggestions: u64,
     outcomes: CountsDto,
-    /// Accepted and edited of those with an outcome, 0 to 1; null where there is none.
+    /// The share of those with an outcome that were sent as they were, 0 to 1; null where there is none.
     acceptance_rate: Option<f64>,
-    /// Edited of accepted and edited.
+    /// The share of those with an outcome that were sent changed.
     edit_rate: Option<f64>,
     edit_classes: BTreeMap<&'static str, u64>,
     by_provider: Vec<NamedCountsDto>,
-    by_source: Vec<NamedCountsDto>,
+    /// By the mailbox that the first draft rests on most.
+    by_source: Vec<SourceCountsDto>,
     by_day: Vec<NamedCountsDto>,
     /// Suggestions without a draft.
     nothing_found: u64,
@@ -52,6 +53,16 @@ struct CountsDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct NamedCountsDto {
+    name: String,
+    #[serde(flatten)]
+    counts: CountsDto,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct SourceCountsDto {
+    /// Null for suggestions that rest on no mail, or on mail whose mailbox is not there any more.
+    mailbox: Option<String>,
+    /// Empty where `mailbox` is null.
     name: String,
     #[serde(flatten)]
     counts: CountsDto,
@@ -95,10 +106,20 @@ impl From<Stats> for StatsAnswer {
             outcomes: stats.outcomes.into(),
             edit_classes: stats.edit_classes.into_iter().map(|(class, count)| (class.as_str(), count)).collect(),
             by_provider: named(stats.by_provider),
-            by_source: named(stats.by_source),
+            by_source: stats.by_source.into_iter().map(SourceCountsDto::from).collect(),
             by_day: named(stats.by_day.into_iter().map(|(day, counts)| (day.to_string(), counts)).collect()),
             nothing_found: stats.not_found,
             knowledge_gaps: stats.knowledge_gaps.into_iter().map(GapDto::from).collect(),
+        }
+    }
+}
+
+impl From<SourceCounts> for SourceCountsDto {
+    fn from(source: SourceCounts) -> Self {
+        Self {
+            mailbox: source.mailbox.map(|id| id.as_str().to_owned()),
+            name: source.name,
+            counts: source.counts.into(),
         }
     }
 }

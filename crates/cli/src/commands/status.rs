@@ -24,6 +24,7 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
             "language_model_reason": status.loaded.language_model_reason,
             "totals": status.totals,
             "mailboxes": status.mailboxes,
+            "retention": status.retention,
             "skips": skipped,
         });
         println!("{answer}");
@@ -38,6 +39,15 @@ pub(crate) async fn run(settings: Settings, list_skipped: bool, as_json: bool) -
         (Some(name), why) => println!("language model {name}: {}", why.as_deref().unwrap_or_default()),
         (None, Some(why)) => println!("no language model: {why}"),
         (None, None) => println!("no language model: the configuration says so"),
+    }
+    if let Some(kept) = status.retention {
+        let due = match (kept.messages_due, kept.suggestions_due) {
+            (0, 0) => "none is older".to_owned(),
+            (messages, suggestions) => format!(
+                "{messages} messages and {suggestions} suggestions are older and go with the server's next round"
+            ),
+        };
+        println!("mail is kept for {} days; {due}", kept.days);
     }
     for mailbox in &status.mailboxes {
         println!(

@@ -116,7 +116,7 @@ pub(crate) fn suggestion(id: &str) -> SuggestionRecord {
         found: true,
         provider: "local".to_owned(),
         model: "small".to_owned(),
-        source: "local".to_owned(),
+        source: None,
         cited: Vec::new(),
         body: serde_json::json!({"suggestions": [{"text": format!("Draft of {id}")}]}),
     }

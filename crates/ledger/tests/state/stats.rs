@@ -1,7 +1,7 @@
 use jiff::civil::date;
 use rejoinder_ledger::{EditClass, Outcome, OutcomeCounts, OutcomeKind, SuggestionRecord};
 
-use crate::mail::{at, open, other, suggestion, tenant};
+use crate::mail::{at, mailbox, message, open, other, read, suggestion, tenant};
 use crate::outcomes::outcome;
 
 const DAY: i64 = 86_400;
@@ -19,12 +19,20 @@ fn counts_are_those_of_what_people_said() {
         (2, "cloud", None),
         (3, "cloud", Some((Accepted, EditClass::None))),
     ];
+    // Only these two are mailboxes of the tenant's.
+    let [support, sales, gone] = ["support", "sales", "gone"].map(|name| mailbox(name, "1"));
+    read(&ledger, &support, &[message("x")]);
+    read(&ledger, &sales, &[message("y")]);
     for (n, (day, provider, told)) in made.into_iter().enumerate() {
         let id = format!("sug_{n}");
         let one = SuggestionRecord {
             created: at(day * DAY),
             provider: provider.to_owned(),
-            source: if provider == "exemplar" { "exemplar" } else { "model" }.to_owned(),
+            source: match provider {
+                "exemplar" => Some(support.id.clone()),
+                "cloud" => Some(gone.id.clone()),
+                _ => Some(sales.id.clone()),
+            },
             found: n != 5,
             ..suggestion(&id)
         };
@@ -50,8 +58,12 @@ fn counts_are_those_of_what_people_said() {
         ]
     );
     assert_eq!(
-        stats.by_source.iter().map(|(name, counts)| (name.as_str(), counts.suggestions())).collect::<Vec<_>>(),
-        [("model", 4), ("exemplar", 2)]
+        stats
+            .by_source
+            .iter()
+            .map(|source| (source.mailbox.as_ref(), source.name.as_str(), source.counts.suggestions()))
+            .collect::<Vec<_>>(),
+        [(Some(&sales.id), "sales", 3), (Some(&support.id), "support", 2), (None, "", 1)]
     );
     // 1,700,000,000 is 2023-11-14T22:13:20Z.
     assert_eq!(
