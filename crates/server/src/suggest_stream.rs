@@ -121,8 +121,12 @@ async fn work(app: Arc<App>, live: Arc<Live>, request_id: RequestId) {
             if again {
                 live.say("restart", "{}".to_owned());
             }
-            let turn = app.access.turn(live.tenant()).await?;
-            Ok(Teller { live: Arc::clone(live), turn: UntilFound::new(Some(turn)) })
+            let turn = match app.access.turn(live.tenant()).await {
+                // Who was let in is not sent away in the middle: a second try has waited for its turn, and goes on.
+                Err(_) if again => None,
+                turn => Some(turn?),
+            };
+            Ok(Teller { live: Arc::clone(live), turn: UntilFound::new(turn) })
         };
         suggest::make(&app.rejoinder, live.tenant(), live.id(), live.request(), begin).await
     };
