@@ -146,18 +146,6 @@ impl Ledger {
         Ok(parent.flatten().map(MessageId::from_stored))
     }
 
-    /// The messages of a conversation, oldest first, undated ones before all, ties by id.
-    pub fn messages_of_thread(&self, tenant: &TenantId, thread: &ThreadId) -> Result<Vec<MessageId>, LedgerError> {
-        let connection = self.reader()?;
-        let mut statement = connection.prepare_cached(
-            "SELECT id FROM message WHERE tenant = ?1 AND thread = ?2 AND gone = 0 ORDER BY sent_at, id",
-        )?;
-        let rows = statement.query_map(params![tenant.as_str(), thread.as_str()], |row| {
-            Ok(MessageId::from_stored(row.get::<_, String>(0)?))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// The reply pairs, in order of question and reply, after `after`.
     pub fn pairs(
         &self,

@@ -59,21 +59,6 @@ impl Ledger {
         Ok((counts.0.cast_unsigned(), counts.1.cast_unsigned()))
     }
 
-    /// Up to `limit` suggestions that are older than `time`, oldest first.
-    pub fn suggestions_before(
-        &self,
-        tenant: &TenantId,
-        time: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<String>, LedgerError> {
-        let connection = self.reader()?;
-        let mut statement = connection.prepare_cached(
-            "SELECT id FROM suggestion WHERE tenant = ?1 AND created < ?2 ORDER BY created, id LIMIT ?3",
-        )?;
-        let rows = statement.query_map(params![tenant.as_str(), time.as_millisecond(), limit], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// Deletes suggestions that are older than `time`, with their outcomes, answers that repeat them and what was noted of their
     /// tickets. Pairs that were learned and replies that were rejected stay: they go with their messages. Freed pages are
     /// overwritten and the write-ahead log is emptied.

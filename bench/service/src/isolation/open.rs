@@ -57,8 +57,9 @@ impl Turn<'_> {
         expect(&nobody, &[401])?;
         ensure!(nobody.header("www-authenticate").is_some_and(|how| how.starts_with("Bearer")), "401 does not say how");
         // One's own key with a changed letter, which must not open another's door either.
-        let forged: String =
-            self.me.admin.chars().rev().enumerate().map(|(at, letter)| if at == 3 { '_' } else { letter }).collect();
+        let other = |letter| if letter == '_' { '-' } else { '_' };
+        let changed = |(at, letter)| if at == 3 { other(letter) } else { letter };
+        let forged: String = self.me.admin.chars().rev().enumerate().map(changed).collect();
         let forged: String = forged.chars().rev().collect();
         let answer = self.world.send(None, Call::json("/v1/search", &json!({"query": "matter"})).by(&forged)).await?;
         expect(&answer, &[401])?;
