@@ -133,6 +133,9 @@ fn what_the_store_refuses_to_erase_is_erased_later() {
         assert_eq!(answer.status, 503, "{what}: {}", answer.body);
     }
     assert!(on_disk(&product.data_dir().join("lancedb"), email), "the store holds what it could not erase");
+    let words = inbound[0]["new_text"].as_str().unwrap().split('\n').max_by_key(|line| line.len()).unwrap();
+    let found = server.post("/v1/search", &json!({"query": words, "limit": 50}).to_string()).json();
+    assert!(!found.to_string().contains(inbound[0]["id"].as_str().unwrap()), "and it is not shown: {found}");
     drop(refusing);
     // Asked again, there is a receipt of what was left to do.
     let receipt = delete(&one);
