@@ -142,11 +142,11 @@ fn what_people_do_with_suggestions_counts() {
         "{stats}"
     );
     // The one that was rejected was learned from the one that was edited.
-    let status = product.json(&["status"], 0);
+    let account = product.json(&["status"], 0);
     for (name, outcome) in [("support.mbox", "edited"), ("learned", "rejected")] {
         let named = |value: &&Value| value["name"] == name;
         let source = stats["by_source"].as_array().unwrap().iter().find(named).unwrap();
-        let mailbox = status["mailboxes"].as_array().unwrap().iter().find(named).unwrap();
+        let mailbox = account["mailboxes"].as_array().unwrap().iter().find(named).unwrap();
         assert_eq!((&source["mailbox"], &source[outcome]), (&mailbox["id"], &json!(1)), "{stats}");
     }
     if nothing["suggestions"].as_array().unwrap().is_empty() {
