@@ -210,7 +210,7 @@ impl Ledger {
     pub fn unfinished_jobs(&self) -> Result<Vec<JobRecord>, LedgerError> {
         let connection = self.reader()?;
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM job WHERE state IN ('queued', 'running') ORDER BY created, id"
+            "SELECT {COLUMNS} FROM job WHERE state IN ('queued', 'running') ORDER BY created, job.rowid"
         ))?;
         let mut rows = statement.query([])?;
         let mut jobs = Vec::new();

@@ -122,7 +122,7 @@ impl Ledger {
                 stats.outcomes.add(kind, count)?;
                 counts_of(&mut providers, row.get(0)?).add(kind, count)?;
                 let source = names.get_key_value(&MailboxId::from_stored(row.get::<_, String>(1)?));
-                counts_of(&mut sources, source).add(kind, count)?;
+                counts_of(&mut sources, source.map(|(id, name)| (name, id))).add(kind, count)?;
                 counts_of(&mut days, row.get::<_, i64>(2)?).add(kind, count)?;
                 stats.not_found += row.get::<_, i64>(6)?.cast_unsigned();
                 if matches!(kind, Some("accepted" | "edited")) {
@@ -133,18 +133,14 @@ impl Ledger {
             }
         }
         stats.by_provider = most_first(providers);
-        let source = |(source, counts): (Option<(&MailboxId, &String)>, OutcomeCounts)| SourceCounts {
-            mailbox: source.map(|(id, _)| id.clone()),
-            name: source.map(|(_, name)| name.clone()).unwrap_or_default(),
-            counts,
-        };
-        stats.by_source = sources.into_iter().map(source).collect();
-        stats.by_source.sort_by(|a, b| {
-            b.counts
-                .suggestions()
-                .cmp(&a.counts.suggestions())
-                .then_with(|| (&a.name, &a.mailbox).cmp(&(&b.name, &b.mailbox)))
-        });
+        stats.by_source = most_first(sources)
+            .into_iter()
+            .map(|(source, counts)| SourceCounts {
+                mailbox: source.map(|(_, id)| id.clone()),
+                name: source.map(|(name, _)| name.clone()).unwrap_or_default(),
+                counts,
+            })
+            .collect();
         for (day, counts) in days {
             let begin = time::read(day.saturating_mul(DAY))?;
             stats.by_day.push((jiff::tz::Offset::UTC.to_datetime(begin).date(), counts));
@@ -158,8 +154,8 @@ fn counts_of<K: Ord>(counts: &mut BTreeMap<K, OutcomeCounts>, key: K) -> &mut Ou
     counts.entry(key).or_default()
 }
 
-fn most_first(counts: BTreeMap<String, OutcomeCounts>) -> Vec<(String, OutcomeCounts)> {
-    let mut all: Vec<(String, OutcomeCounts)> = counts.into_iter().collect();
+fn most_first<K: Ord>(counts: BTreeMap<K, OutcomeCounts>) -> Vec<(K, OutcomeCounts)> {
+    let mut all: Vec<(K, OutcomeCounts)> = counts.into_iter().collect();
     // The sort is stable, and names are in order.
     all.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.suggestions()));
     all

@@ -70,9 +70,6 @@ impl Job {
 
     /// Rids the store of what was erased when it could not be reached, or when the program ended too soon.
     fn finish_erasure(&self) -> Result<(), IngestError> {
-        if self.ledger.to_erase(&self.tenant)?.is_none() {
-            return Ok(());
-        }
         let _lock = self.ledger.lock_writing(&self.tenant)?;
         if let Some(scope) = self.ledger.to_erase(&self.tenant)? {
             self.runtime.block_on(self.store.erase(&self.tenant, &scope)).map_err(IngestError::Store)?;
